@@ -6,8 +6,8 @@ A row is one draw of one arm for one prompt, with the verdict of every check tha
      "output": 118, "ms": 2150, "confidence": [-0.21, -0.9, -0.1], "finish": "stop",
      "verdicts": {"visible": true}}
 
-`answer`, `ms`, `confidence`, `finish` and `verdicts` may be missing. Other fields are ignored, so that nothing
-but these can reach a run. A verdict of null means that the check does not apply.
+`answer`, `ms`, `confidence`, `finish` and `verdicts` may be missing. Other fields are ignored, so that
+nothing but these can reach a run. A verdict of null means that the check does not apply.
 """
 
 import gzip
@@ -78,11 +78,12 @@ class Span:
 
 @final
 class Recorded:
-    """Copy number k of an arm is row k of an order shuffled by the seed: a replay meets the same draws, another
-    seed meets others. An ordinal names a row whoever asks: two kinds of purchase of one arm see the same.
+    """Copy number k of an arm is row k of an order shuffled by the seed: a replay meets the same draws,
+    another seed meets others. An ordinal names a row whoever asks: two kinds of purchase of one arm see the
+    same.
 
-    A cap below what was recorded cuts the text at the same share of its characters (where its tokens ended was
-    not recorded) and takes its confidence and its verdicts away: they belong to the whole text.
+    A cap below what was recorded cuts the text at the same share of its characters (where its tokens
+    ended was not recorded) and takes its confidence and its verdicts away: they belong to the whole text.
     """
 
     def __init__(self, rows: Iterable[Row], seed: int = 0) -> None:

@@ -129,7 +129,7 @@ class Prompt:
     id: str
     messages: tuple[Message, ...]
     answer: str = "text"
-    metadata: Mapping[str, Any] = field(default=NOTHING, hash=False)
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
     worth: float = 1.0
 
 
@@ -270,4 +270,4 @@ class Answer:
     outcome: str
     confidence: float
     cost: Cost
-    receipt: Mapping[str, Any] = field(default=NOTHING, hash=False)
+    receipt: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)

@@ -1,0 +1,1 @@
+"""Every prompt text that is sent to a model, with its source."""

@@ -1,0 +1,346 @@
+"""`prior`: the belief that works from the first prompt on and learns during the run, without labels.
+
+Every class begins with a wide law of difficulty and stays tied to it by pseudo-prompts. Skills are learned only from
+the evenly bought share, against what the *other* arms and the verdicts say: agreement with a leader that the arm
+itself made is circular, and an arm that is bought only where prompts are hard looks worse than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from outlay.batch import Batch, DrawRow, Floats, Valuation, pack, top
+from outlay.beliefs import plans
+from outlay.beliefs.base import Record
+from outlay.beliefs.model import (
+    GRID,
+    THETA,
+    Parameters,
+    draw_logits,
+    log_success,
+    partition,
+    posterior,
+    standardised,
+)
+
+PSEUDO_PROMPTS = 6.0
+SPREAD = 2.2
+"""Standard deviation of the prior law of difficulty, logit scale: nearly uniform in success, with both ends alive."""
+SKILL, SKILL_STEP, SKILL_SD = 0.3, 0.5, 1.2
+"""Skill of the cheapest arm, what each dearer one is thought to add, and how unsure that is."""
+SLOPE, SLOPE_SD = 0.6, 0.6
+OWN, OWN_WEIGHT = 0.5, 1.0
+VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
+"""Sensitivity and specificity thought of a verdict kind before anything is known; other kinds like a judge."""
+VERDICT_WEIGHT = 12.0
+MEMORY = 3000
+"""Most points of a class from which its parameters are learned; the latest count."""
+ROUNDS = 8
+HOPELESS, DOUBT = 1.9, 0.8
+"""From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. The hopeless
+end (success below .15) must earn its share: each round of learning it keeps only this part of what it explains."""
+
+
+@final
+class Prior:
+    """See the module. `order` lists arms from cheap to dear; `known` gives sensitivity and specificity of verdict
+    arms for which they are known, which are then not learned."""
+
+    def __init__(
+        self, order: Sequence[str] = (), known: Mapping[str, tuple[float, float]] | None = None
+    ) -> None:
+        self._rank = {arm: rank for rank, arm in enumerate(order)}
+        self._known = dict(known or {})
+        self._slots: dict[tuple[str, str], int] = {}
+        self._classes: dict[str, int] = {}
+        law = np.exp(-0.5 * (GRID / SPREAD) ** 2)
+        self._law_G = law / law.sum()
+        self._gather_J = np.full(len(THETA), 1 / len(THETA))
+        self._p = self._room(4, 8)
+
+    def _room(self, classes: int, slots: int) -> Parameters:
+        """Parameters at their priors; slots are refined when they are named."""
+        sens, spec = VERDICTS["judge"]
+        ease = np.zeros(len(GRID))
+        ease[1] = 1.0  # second easiest: success .98
+        return Parameters(
+            mix_KG=np.tile(self._law_G, (classes, 1)),
+            gather_KJ=np.tile(self._gather_J, (classes, 1)),
+            skill_KS=np.full((classes, slots), SKILL),
+            slope_S=np.full(slots, SLOPE),
+            center_S=np.full(slots, np.nan),
+            scale_S=np.ones(slots),
+            sens_KS=np.full((classes, slots), sens),
+            spec_KS=np.full((classes, slots), spec),
+            own_KS=np.full((classes, slots), OWN),
+            shift_S=np.zeros(slots),
+            ease_KG=np.tile(ease, (classes, 1)),
+        )
+
+    def slot(self, kind: str, arm: str) -> int:
+        """See the contract."""
+        known = self._slots.get((kind, arm))
+        if known is not None:
+            return known
+        slot = self._slots[(kind, arm)] = len(self._slots)
+        self._grow()
+        p = self._p
+        p.skill_KS[:, slot] = self._skill_prior(arm)
+        sens, spec = self._known.get(arm, VERDICTS.get(kind, VERDICTS["judge"]))
+        p.sens_KS[:, slot], p.spec_KS[:, slot] = sens, spec
+        return slot
+
+    def _skill_prior(self, arm: str) -> float:
+        return SKILL + SKILL_STEP * self._rank.get(arm, 0)
+
+    def klass(self, name: str) -> int:
+        """See the contract."""
+        known = self._classes.get(name)
+        if known is not None:
+            return known
+        klass = self._classes[name] = len(self._classes)
+        self._grow()
+        return klass
+
+    def _grow(self) -> None:
+        old = self._p
+        classes, slots = old.skill_KS.shape
+        if len(self._slots) <= slots and len(self._classes) <= classes:
+            return
+        self._p = self._room(
+            classes * 2 if len(self._classes) > classes else classes,
+            slots * 2 if len(self._slots) > slots else slots,
+        )
+        for name in Parameters.__dataclass_fields__:
+            kept: Floats = getattr(old, name)
+            getattr(self._p, name)[tuple(slice(n) for n in kept.shape)] = kept
+        for (kind, arm), slot in self._slots.items():  # classes that are new here
+            self._p.skill_KS[classes:, slot] = self._skill_prior(arm)
+            sens, spec = self._known.get(arm, VERDICTS.get(kind, VERDICTS["judge"]))
+            self._p.sens_KS[classes:, slot], self._p.spec_KS[classes:, slot] = sens, spec
+
+    def value(self, batch: Batch, price: float) -> Valuation:
+        """See the contract."""
+        return self._value(batch, price, self._p.mix_KG)
+
+    def _value(self, batch: Batch, price: float, mix_KG: Floats) -> Valuation:
+        post = posterior(batch, self._p, mix_KG)
+        belief_C = post.right_CG.sum(axis=1)
+        first = top(batch, belief_C)
+        worth = plans.worth(batch, post, first, self._p, price)
+        best_P = np.append(belief_C, 0.0)[first.leader_P]
+        return Valuation(
+            belief_C, first.leader_P, best_P, worth.gain_O, worth.cost_O, worth.until_O, worth.copies_O
+        )
+
+    def standard(self, batch: Batch, exchange: float) -> tuple[float, float]:
+        """See the contract. A class of which little is known is given the benefit of the doubt: pseudo-prompts at
+        the easy end, not over the whole law, or no chain of many parts would ever be begun."""
+        value = self._value(batch, 1.0 / max(exchange, 1e-12), self._p.ease_KG)
+        if not len(value.gain_O):
+            return 0.0, 0.0
+        best = int(np.argmax(exchange * value.gain_O - value.cost_O))
+        if exchange * value.gain_O[best] <= value.cost_O[best]:
+            return float(value.best_P[0]), 0.0
+        return float(value.best_P[0] + value.gain_O[best]), float(value.cost_O[best])
+
+    def own(self, klass: int, slot: int) -> float:
+        """The belief with which a sub-flow of this kind is expected to end."""
+        return float(self._p.own_KS[klass, slot])
+
+    def load(self, parameters: dict[str, Any]) -> None:
+        """See the contract."""
+        for kind, arm in parameters["slots"]:
+            self.slot(kind, arm)
+        for name in parameters["classes"]:
+            self.klass(name)
+        for name in Parameters.__dataclass_fields__:
+            values = np.array(parameters[name], dtype=np.float64)
+            getattr(self._p, name)[tuple(slice(n) for n in values.shape)] = values
+
+    def _dump(self) -> dict[str, Any]:
+        classes, slots = len(self._classes), len(self._slots)
+        size = {"K": classes, "S": slots, "G": len(GRID), "J": len(THETA)}
+        dump: dict[str, Any] = {"slots": [list(pair) for pair in self._slots], "classes": list(self._classes)}
+        for name in Parameters.__dataclass_fields__:
+            shape = name.rsplit("_", 1)[1]
+            values: Floats = getattr(self._p, name)
+            dump[name] = values[tuple(slice(size[letter]) for letter in shape)].tolist()
+        return dump
+
+    def learn(self, records: Sequence[Record]) -> dict[str, Any]:
+        """See the contract."""
+        by_class: dict[int, list[Record]] = {}
+        for record in records:
+            if record.draws:
+                by_class.setdefault(record.point.klass, []).append(record)
+        recent = {klass: of_class[-MEMORY:] for klass, of_class in by_class.items()}
+        everything = [record for of_class in recent.values() for record in of_class]
+        if everything:
+            self._scales(everything)
+            batches = {klass: _packed(of_class) for klass, of_class in recent.items()}
+            for _ in range(ROUNDS):
+                for klass, batch in batches.items():
+                    self._mixture(klass, batch)
+                for batch in batches.values():
+                    self._slopes(batch)
+            for klass, of_class in recent.items():
+                self._subflows(klass, of_class)
+                self._verdicts(klass, of_class)
+                even = [record for record in of_class if record.even]
+                if even:
+                    self._skills(klass, even)
+        return self._dump()
+
+    def _scales(self, records: Sequence[Record]) -> None:
+        """Mean and spread of the confidence of each slot."""
+        of_slot: dict[int, list[float]] = {}
+        for record in records:
+            for draw in record.draws:
+                if draw.confidence == draw.confidence:
+                    of_slot.setdefault(draw.slot, []).append(draw.confidence)
+        for slot, values in of_slot.items():
+            if len(values) >= 8:
+                self._p.center_S[slot] = float(np.mean(values))
+                self._p.scale_S[slot] = max(float(np.std(values)), 1e-3)
+
+    def _mixture(self, klass: int, batch: Batch) -> None:
+        """One round of EM for difficulty and for how wrong answers gather, tied to the prior by pseudo-prompts."""
+        p = self._p
+        post = posterior(batch, p)
+        sum_G = post.total_PG.sum(axis=0)
+        if batch.exclusive_P.all():
+            sum_G *= np.where(GRID > HOPELESS, DOUBT, 1.0)
+        count = sum_G.sum()
+        p.mix_KG[klass] = (sum_G + PSEUDO_PROMPTS * self._law_G) / (count + PSEUDO_PROMPTS)
+        ease = np.zeros(len(GRID))
+        ease[1] = PSEUDO_PROMPTS
+        p.ease_KG[klass] = (sum_G + ease) / (count + PSEUDO_PROMPTS)
+        if not batch.exclusive_P.any():
+            return
+        right_CJ, none_PJ = partition(batch, p.gather_KJ[batch.klass_P])
+        right_CJ = np.exp(right_CJ - np.logaddexp.reduce(right_CJ, axis=1)[:, None])
+        none_PJ = np.exp(none_PJ - np.logaddexp.reduce(none_PJ, axis=1)[:, None])
+        belief_C = post.right_CG.sum(axis=1)
+        unseen_P = 1 - np.bincount(batch.point_C, weights=belief_C, minlength=batch.points)
+        one = batch.exclusive_P
+        sum_J = (belief_C[:, None] * right_CJ)[one[batch.point_C]].sum(axis=0)
+        sum_J += (np.maximum(unseen_P, 0)[:, None] * none_PJ)[one].sum(axis=0)
+        p.gather_KJ[klass] = (sum_J + PSEUDO_PROMPTS * self._gather_J) / (sum_J.sum() + PSEUDO_PROMPTS)
+
+    def _subflows(self, klass: int, records: Sequence[Record]) -> None:
+        """With what belief sub-flows end in this class."""
+        of_slot: dict[int, list[float]] = {}
+        for record in records:
+            for draw in record.draws:
+                if draw.own == draw.own:
+                    of_slot.setdefault(draw.slot, []).append(draw.own)
+        for slot, values in of_slot.items():
+            self._p.own_KS[klass, slot] = (sum(values) + OWN * OWN_WEIGHT) / (len(values) + OWN_WEIGHT)
+
+    def _verdicts(self, klass: int, records: Sequence[Record]) -> None:
+        """Sensitivity and specificity, from points where the votes alone say who is right."""
+        told = [r for r in records if r.verdicts and r.point.exclusive and len(r.draws) > 1]
+        if not told:
+            return
+        p = self._p
+        with_verdicts = _packed(told)
+        belief_C = posterior(_packed([r._replace(verdicts=()) for r in told]), p).right_CG.sum(axis=1)
+        y_V, ok_V = belief_C[with_verdicts.candidate_V], with_verdicts.value_V
+        for slot in np.unique(with_verdicts.slot_V):
+            kind, arm = list(self._slots)[slot]
+            if arm in self._known:
+                continue
+            sens0, spec0 = VERDICTS.get(kind, VERDICTS["judge"])
+            of = with_verdicts.slot_V == slot
+            y, ok, w = y_V[of], ok_V[of], VERDICT_WEIGHT
+            p.sens_KS[klass, slot] = (w * sens0 + (y * ok).sum()) / (w + y.sum())
+            p.spec_KS[klass, slot] = (w * spec0 + ((1 - y) * (1 - ok)).sum()) / (w + (1 - y).sum())
+
+    def _skills(self, klass: int, even: Sequence[Record]) -> None:
+        """Skill of each arm in this class, and the shift of sub-flows, from the evenly bought share: one draw of the
+        arm, against all that others said."""
+        p = self._p
+        slots = sorted({draw.slot for record in even for draw in record.draws})
+        for slot in slots:
+            told = [thin for record in even if (thin := _thinned(record, slot)) is not None]
+            if not told:
+                continue
+            batch = _packed(told)
+            post = posterior(batch, p)
+            of = np.nonzero(batch.slot_D == slot)[0]
+            at = batch.point_D[of]
+            right_XG = np.vstack([post.right_CG, np.zeros((1, len(GRID)))])[batch.candidate_D[of]]
+            total_XG = post.total_PG[at]
+            own = ~np.isnan(batch.own_D[of])
+            if own.all():
+                offset = draw_logits(batch, p)[of] - p.shift_S[slot]
+                p.shift_S[slot] = _fit_level(right_XG, total_XG, offset, 0.0, 1.0)
+            else:
+                level = p.skill_KS[klass, slot]
+                offset = draw_logits(batch, p)[of] - level
+                arm = list(self._slots)[slot][1]
+                p.skill_KS[klass, slot] = _fit_level(
+                    right_XG, total_XG, offset, self._skill_prior(arm), SKILL_SD, start=level
+                )
+
+    def _slopes(self, batch: Batch) -> None:
+        """How much a confidence says, by slot over all classes: one Newton step of EM on the likelihood. A draw about
+        which nothing else speaks is believed as its confidence says, and so teaches nothing."""
+        p = self._p
+        known = np.nonzero(~np.isnan(batch.confidence_D))[0]
+        if not len(known):
+            return
+        post = posterior(batch, p)
+        right_XG = np.vstack([post.right_CG, np.zeros((1, len(GRID)))])[batch.candidate_D[known]]
+        total_XG = post.total_PG[batch.point_D[known]]
+        hit_XG = np.exp(log_success(draw_logits(batch, p)[known])[0])
+        z_X = standardised(batch.confidence_D[known], batch.slot_D[known], p)
+        slope_X = z_X * (right_XG - total_XG * hit_XG).sum(axis=1)
+        curve_X = z_X**2 * (total_XG * hit_XG * (1 - hit_XG)).sum(axis=1)
+        for slot in np.unique(batch.slot_D[known]):
+            of = batch.slot_D[known] == slot
+            beta = p.slope_S[slot]
+            step = (slope_X[of].sum() - (beta - SLOPE) / SLOPE_SD**2) / (curve_X[of].sum() + 1 / SLOPE_SD**2)
+            p.slope_S[slot] = float(np.clip(beta + np.clip(step, -0.5, 0.5), 0.0, 4.0))
+
+
+def _packed(records: Sequence[Record]) -> Batch:
+    return pack(
+        [r.point for r in records], [r.draws for r in records], [r.verdicts for r in records], [()] * len(records)
+    )
+
+
+def _thinned(record: Record, slot: int) -> Record | None:
+    """The point with one draw of this slot only; None where nothing else speaks."""
+    own = [draw for draw in record.draws if draw.slot == slot]
+    others = [draw for draw in record.draws if draw.slot != slot]
+    if not own or not (others or record.verdicts):
+        return None
+    kept: list[DrawRow] = [*others, own[0]]
+    number = {candidate: i for i, candidate in enumerate(dict.fromkeys(d.candidate for d in kept if d.candidate >= 0))}
+    return record._replace(
+        point=record.point._replace(candidates=len(number)),
+        draws=[d._replace(candidate=number.get(d.candidate, -1)) for d in kept],
+        verdicts=[
+            v._replace(candidate=number[v.candidate]) for v in record.verdicts if v.candidate in number
+        ],
+    )
+
+
+def _fit_level(
+    right_XG: Floats, total_XG: Floats, offset_XG: Floats, prior: float, sd: float, start: float = 0.0
+) -> float:
+    """Newton's method for the level of a logistic law with soft labels and a normal prior."""
+    level = start
+    for _ in range(8):
+        q = np.exp(log_success(offset_XG + level)[0])
+        slope = (right_XG - total_XG * q).sum() - (level - prior) / sd**2
+        curve = (total_XG * q * (1 - q)).sum() + 1 / sd**2
+        level += float(np.clip(slope / curve, -1.0, 1.0))
+    return float(np.clip(level, -6.0, 6.0))
+
+

@@ -1,0 +1,37 @@
+"""`fixed`: the user says what a unit is worth."""
+
+from __future__ import annotations
+
+from typing import final
+
+from outlay.pricing.base import Forecast
+from outlay.types import Cost
+
+
+@final
+class Fixed:
+    """A price per unit that never changes: `price` in worth per token, nano-dollar or millisecond."""
+
+    falls = False
+
+    def __init__(self, price: float, unit: str = "outtok") -> None:
+        self.price = price
+        self._field = "ms" if unit == "s" else unit
+
+    def share(self, cost: Cost) -> float:
+        """See the contract; the whole is one unit."""
+        return float(getattr(cost, self._field))
+
+    def update(self, forecast: Forecast) -> None:
+        """Nothing moves it."""
+
+    def weigh(self, forecast: Forecast) -> None:
+        """Nothing moves it."""
+
+    def state(self) -> dict[str, float]:
+        """See the contract."""
+        return {"price": self.price}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """See the contract."""
+        self.price = state["price"]

@@ -1,0 +1,58 @@
+"""The offers that strategies are made of: draws of every model, and verdicts on what was drawn."""
+
+from __future__ import annotations
+
+from outlay.flow import Arms, Evidence, Offer, passed
+from outlay.techniques import judge
+from outlay.types import Arm, Ask, Call, Completion, Prompt, Test
+
+MOST = 16
+"""Copies of one draw that may be bought at once."""
+
+
+def judged(completion: Completion) -> bool | None:
+    """Reads a judge's word."""
+    return judge.verdict(completion.text)
+
+
+def _verdict(prompt: Prompt, arm: Arm, text: str, answer: str, handle: str, about: int) -> Offer:
+    if arm.role == "judge":
+        payload = Ask(judge.ask(prompt.messages, answer))
+        return Offer("judge", arm.name, Call(arm, payload), "verdict", about, read=judged)
+    return Offer("check", arm.name, Call(arm, Test(prompt, text, answer, handle)), "verdict", about, read=passed)
+
+
+def draws(prompt: Prompt, arms: Arms, evidence: Evidence, then: Arm | None = None) -> tuple[Offer, ...]:
+    """One further answer of every model, cheap to dear; a greedy one only once. `then` is who will look at it."""
+    made = {draw.arm for draw in evidence.draws if draw.kind == "sample"}
+    after = _verdict(prompt, then, "", "", "", -1) if then else None
+    return tuple(
+        Offer("sample", arm.name, Call(arm, Ask(prompt.messages)), then=after, most=1 if arm.deterministic else MOST)
+        for arm in arms
+        if arm.role == "model" and not (arm.deterministic and arm.name in made)
+    )
+
+
+def verdicts(prompt: Prompt, arms: Arms, evidence: Evidence) -> tuple[Offer, ...]:
+    """A look at every answer that was drawn, by every check and judge that has not yet spoken about it."""
+    lookers = [arm for arm in arms if arm.role != "model"]
+    if not lookers:
+        return ()
+    first: dict[int, int] = {}
+    for draw in evidence.draws:
+        if draw.candidate >= 0:
+            first.setdefault(draw.candidate, draw.index)
+    candidate_of = {draw.index: draw.candidate for draw in evidence.draws}
+    spoken = {(candidate_of[v.about], v.arm) for v in evidence.verdicts}
+    by_index = {draw.index: draw for draw in evidence.draws}
+    return tuple(
+        _verdict(prompt, arm, by_index[at].text, by_index[at].answer or "", by_index[at].handle, at)
+        for candidate, at in first.items()
+        for arm in lookers
+        if (candidate, arm.name) not in spoken
+    )
+
+
+def looker(arms: Arms) -> Arm | None:
+    """Who looks at new draws: the user's check if there is one, else the cheapest judge."""
+    return next((arm for arm in arms if arm.role == "check"), next((arm for arm in arms if arm.role == "judge"), None))

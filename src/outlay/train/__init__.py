@@ -1,0 +1,1 @@
+"""Training scripts; the only place besides `local` that imports torch."""

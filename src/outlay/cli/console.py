@@ -1,0 +1,43 @@
+"""Where people read: rich consoles that keep to plain text where nobody looks at a terminal."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 100
+"""Columns where there is no terminal to ask."""
+
+
+def out() -> Console:
+    """Standard output."""
+    return _console(Console(highlight=False))
+
+
+def err() -> Console:
+    """Standard error: progress and what went wrong."""
+    return _console(Console(stderr=True, highlight=False))
+
+
+def _console(console: Console) -> Console:
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console
+
+
+def table(*columns: str, right: str = "") -> Table:
+    """An empty table; the columns named in `right` (letters of their order, from a) are numbers."""
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+    for at, column in enumerate(columns):
+        number = chr(ord("a") + at) in right
+        made.add_column(column, justify="right" if number else "left", no_wrap=number)
+    return made
+
+
+def facts(rows: list[tuple[str, str]]) -> Table:
+    """Two columns: what, and how it stands."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made

@@ -1,0 +1,37 @@
+"""`outlay models`: who would answer, and at what price."""
+
+import argparse
+
+from outlay.cli import options as shared
+
+HELP = "list the models that would answer, and their prices"
+USAGE = "[options]"
+ABOUT = """\
+List the models that would answer: those of the config file, of the endpoint in OPENAI_BASE_URL, or
+the one in the package. Asks the endpoint for its list; spends nothing."""
+EXAMPLES = """\
+examples:
+  outlay models
+  outlay models --config outlay.toml
+"""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    shared.add_models(parser)
+    shared.end(shared.output(parser), "the list")
+
+
+def call(args: argparse.Namespace) -> int:
+    """Do it, and return the exit code."""
+    from os import environ
+
+    from outlay.cli.options import settings_from
+    from outlay.cli.prepare import BASE_URL
+    from outlay.cli.roster import show, show_served
+    from outlay.config import arms_for
+
+    settings = settings_from(args)
+    if not settings.models and not settings.pick and BASE_URL in environ:
+        return show_served(environ[BASE_URL], environ.get("OPENAI_API_KEY", ""), as_json=args.json)
+    return show(arms_for(settings, endpoint=BASE_URL in environ), as_json=args.json)

@@ -1,0 +1,57 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from outlay.cli import main
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    assert main(args) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["strategies", "policies"])
+def test_every_name_of_a_registry_is_listed_with_what_it_is(command: str, capsys: pytest.CaptureFixture[str]):
+    rows = json.loads(shown(capsys, command, "--json"))
+    text = shown(capsys, command)
+    assert rows
+    for row in rows:
+        assert row["name"] in text
+        assert row["about"][:30] in text
+
+
+def test_the_default_is_named(capsys: pytest.CaptureFixture[str]):
+    assert "priced is used where none is named" in shown(capsys, "policies")
+    assert "auto is used where none is named" in shown(capsys, "strategies")
+
+
+def test_without_endpoint_the_models_are_those_of_the_package(capsys: pytest.CaptureFixture[str]):
+    names = [row["name"] for row in json.loads(shown(capsys, "models", "--json"))]
+    assert names == ["short:greedy", "short", "think:greedy", "think"]
+    assert "the package" in shown(capsys, "models")
+
+
+def test_models_of_a_config_file_are_shown_with_their_prices(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    (tmp_path / "c.toml").write_text(
+        "[[model]]\nname = 'small'\ntemperature = 0\nprice_in = 0.15\nprice_out = 0.6\n"
+        "[[model]]\nname = '[big]'\n"
+    )
+    text = shown(capsys, "models", "--config", "c.toml")
+    assert "0.15" in text
+    assert "[big]:greedy" in text
+    assert "unknown" in text
+    rows = json.loads(shown(capsys, "models", "--config", "c.toml", "--json"))
+    assert [(row["name"], row["price_out"]) for row in rows] == [
+        ("small", 0.6),
+        ("[big]:greedy", None),
+        ("[big]", None),
+    ]

@@ -1,0 +1,84 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from outlay.cli import exits, main
+from outlay.cli.answers import newest
+from outlay.errors import UsageError
+
+PURCHASE = {
+    "kind": "sample",
+    "arm": "short",
+    "copies": 4,
+    "cost": {"tok": 1_280, "outtok": 40, "usd": 0.0, "s": 0.25},
+    "before": 0.2,
+    "after": 0.93,
+}
+ROW = {
+    "id": "line-1",
+    "answer": "4*7-[3]",
+    "text": "4*7-[3]",
+    "outcome": "answered",
+    "confidence": 0.93,
+    "cost": {"tok": 1_280, "outtok": 40, "usd": 0.0, "s": 0.25},
+    "receipt": {"purchases": [PURCHASE], "reason": "nothing more was worth its cost"},
+}
+
+
+def written(directory: Path, *rows: object) -> Path:
+    directory.mkdir()
+    (directory / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"id": "torn')
+    return directory
+
+
+def test_a_receipt_shows_purchases_confidence_and_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", ROW))]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "answer 4*7-[3]" in text
+    assert "answered, confidence 0.93" in text
+    assert "cost 1.28 ktok, 40 outtok, 0.25 s" in text
+    assert "sample short 4 1,280 0.250 0.20 0.93" in text
+    assert "nothing more was worth its cost" in text
+    assert "dollars" not in text
+
+
+def test_dollars_are_shown_where_there_are_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    bought = {**PURCHASE, "cost": {"tok": 10, "usd": 0.0123, "s": 1}}
+    row = {**ROW, "cost": {"tok": 10, "usd": 0.0123}, "receipt": {"purchases": [bought]}}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    assert capsys.readouterr().out.count("$0.0123") == 2
+
+
+def test_a_prompt_without_an_answer_has_a_receipt(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    row = {"id": "a", "answer": None, "text": "", "outcome": "out_of_budget", "confidence": 0.0, "cost": {}}
+    assert main(["receipt", "a", "-o", str(written(tmp_path / "r", row))]) == 0
+    text = capsys.readouterr().out
+    assert "none" in text
+    assert "the budget was spent" in text
+
+
+def test_a_long_text_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    row = {**ROW, "answer": None, "text": "word " * 10_000}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    assert len(capsys.readouterr().out) < 4_000
+
+
+def test_a_receipt_as_json_is_the_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["receipt", "line-1", "--json", "-o", str(written(tmp_path / "r", ROW))]) == 0
+    assert json.loads(capsys.readouterr().out) == ROW
+
+
+def test_an_unknown_id_names_those_that_are_near(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = written(tmp_path / "r", ROW, {"id": "other"})
+    assert main(["receipt", "line-2", "-o", str(run)]) == exits.USAGE
+    assert "ids there: line-1" in capsys.readouterr().err
+
+
+def test_the_newest_run_of_a_folder_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    old, new = written(tmp_path / "b.outlay", ROW), written(tmp_path / "a.outlay", ROW)
+    os.utime(old / "answers.jsonl", (1, 1))
+    assert newest(tmp_path) == new
+    with pytest.raises(UsageError, match="no run here"):
+        newest(new)

@@ -15,8 +15,8 @@ from outlay.answers.cues import after_thought
 
 _PARSED: Final = 50_000  # characters; Python's parser is meant for programs, not for megabytes of anything
 _NESTED: Final = 8  # fences inside fences that are opened
-_FENCE: Final = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*")
-_INLINE: Final = re.compile(r"[ \t]*(`{3,})([^`\n]+)\1[ \t]*")
+_FENCE: Final = re.compile(r"([^\S\n]*)(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*")
+_INLINE: Final = re.compile(r"\s*(`{3,})([^`\n]+)\1\s*")
 # A block so tagged shows what to type or what comes out; a program in the same text is what was asked for.
 _ASIDE: Final = frozenset({"text", "txt", "output", "console", "shell", "sh", "bash", "plaintext"})
 

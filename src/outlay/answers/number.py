@@ -2,7 +2,8 @@ r"""A number, whatever dress it wears: `1,000`, `1 000`, `1e3`, `10^3`, `\frac{1
 
 Two numbers are the same when their exact values are. Units are dropped: `$1,000` is 1000, `50%` is 50 (and
 not 0.5: a question that asks for percent is answered both with and without the sign), `1 km` is 1 (and not
-1000 m). A decimal is exact: `0.33` is not 1/3. A number beside a root or π is no plain number.
+1000 m). A decimal is exact, `0.33` is not 1/3, except that one of 15 digits and more is
+a printed float: `0.30000000000000004` is 0.3. A number beside a root or π is no plain number.
 
 The scan finds *runs* of digits and separators in one pass and reads each by itself, because one pattern for
 all ways to group digits would go back over long lists again and again.
@@ -19,6 +20,8 @@ from outlay.answers.cues import after_thought, marked, phrased
 
 _ZEROS: Final = 30  # written out on either side; beyond that in scientific form
 _EXPONENT: Final = 999_999  # the largest of a scientific form
+_FLOAT_NOISE: Final = 15  # significant digits that only a float prints
+_FLOAT_KEPT: Final = 12
 _EXACT: Final = 200  # digits of a number that takes part in a fraction or power
 _TAIL: Final = 2000  # characters that nearly always hold the last number
 
@@ -73,8 +76,8 @@ _COMMA: Final = re.compile(r"[-+]?[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})")
 _PARTED: Final = re.compile(r"[-+][ ][0-9.,]+")
 _SENTENCE: Final = re.compile(r"[.!?;](?=\s|\Z)|\n")
 _LITERAL: Final = re.compile(r"(-?)([0-9]*)\.?([0-9]*)(?:[eE]([-+]?[0-9]+))?")
-_ROOTS: Final = ("\\sqrt{", "\\sqrt", "\\sqrt[", "√", "\\pi", "π")
-_TIMES_ROOT: Final = re.compile(r"[ ]?\*?[ ]?(?:\\sqrt|√|\\pi(?![a-z])|π)")
+_ROOTS: Final = ("sqrt(", "\\sqrt{", "\\sqrt", "\\sqrt[", "√", "\\pi", "π")
+_TIMES_ROOT: Final = re.compile(r"[ ]?\*?[ ]?(?:\\?sqrt|√|\\pi(?![a-z])|π)")
 _BOLD: Final = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 _QUANTITY: Final = re.compile(r"[-+$€£¥₹ ]{0,4}[0-9.,]+[%°]?(?:[ ][^\W\d_]+){0,3}\.?")
 _DIRECT: Final = re.compile(
@@ -114,8 +117,9 @@ def extract(text: str) -> str | None:
 def canonical(answer: str) -> str:
     """The exact value: a decimal without needless zeros, `p/q` where there is none, `1.5e40` for long."""
     text = _normal(answer)
-    found = _in_region(text)
-    return found.value if found else " ".join(text.casefold().split())
+    joined = _normal("".join(text.casefold().split()))  # may be a number where the spaced text was none
+    found = _in_region(text) or _in_region(joined)
+    return found.value if found else joined
 
 
 def decimal(literal: str) -> str:
@@ -261,6 +265,10 @@ def _decimal(minus: str, digits: str, exponent: int) -> str | None:
         return "0"
     exponent += len(digits) - len(digits.rstrip("0"))
     point = len(significant) + exponent  # where the decimal point stands, from the first digit
+    kept = max(point, _FLOAT_KEPT)
+    if exponent < 0 and kept < len(significant) >= _FLOAT_NOISE and kept <= _EXACT:
+        rounded = int(significant[:kept]) + (significant[kept] >= "5")
+        return _decimal(minus, str(rounded), exponent + len(significant) - kept)
     if abs(point - 1) > _EXPONENT:
         return None
     if 0 <= exponent <= _ZEROS:

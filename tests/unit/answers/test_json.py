@@ -39,7 +39,7 @@ def test_other_values_are_not_the_same(one: str, other: str):
 
 
 def test_no_digit_is_lost_to_a_float():
-    assert JSON.canonical("[0.1]") != JSON.canonical("[0.10000000000000000001]")
+    assert JSON.canonical("[9007199254740993]") != JSON.canonical("[9007199254740992]")
     assert JSON.canonical("9" * 5000) == "9" * 5000
 
 

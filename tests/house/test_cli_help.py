@@ -1,6 +1,5 @@
 """`--help` is frozen in docs/cli, written by `make docs`: a flag changes in a diff that somebody reads."""
 
-import importlib.util
 import runpy
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("outlay.cli") is None, reason="outlay.cli does not exist yet")
 @pytest.mark.skipif(
     sys.version_info >= (3, 13), reason="argparse lays help out differently from Python 3.13 on"
 )

@@ -37,6 +37,10 @@ class Belief(Protocol):
         `batch` holds that one fresh point with its offers."""
         ...
 
+    def own(self, klass: int, slot: int) -> float:
+        """The belief with which a sub-flow of this kind is expected to end."""
+        ...
+
     def learn(self, records: Sequence[Record]) -> dict[str, Any]:
         """Learn the parameters anew from everything that was bought, and return them as plain values."""
         ...

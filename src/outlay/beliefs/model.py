@@ -110,8 +110,8 @@ def partition(batch: Batch, gather_PJ: Floats) -> tuple[Floats, Floats]:
     all_PJ = sum_by(batch.point_C, own_CJ, batch.points)
     at = batch.point_C
     log_gather_PJ = np.log(gather_PJ + _TINY)
-    none_PJ = log_gather_PJ + _LOG_NEW[classes_P] + all_PJ - _LOG_ALL[n_P]
-    right_CJ = log_gather_PJ[at] + _LOG_NEW[classes_P[at] - 1] + all_PJ[at] - own_CJ - _LOG_ALL[n_P[at] - n_C]
+    none_PJ: Floats = log_gather_PJ + _LOG_NEW[classes_P] + all_PJ - _LOG_ALL[n_P]
+    right_CJ: Floats = log_gather_PJ[at] + _LOG_NEW[classes_P[at] - 1] + all_PJ[at] - own_CJ - _LOG_ALL[n_P[at] - n_C]
     return right_CJ, none_PJ
 
 

@@ -118,7 +118,7 @@ def _state(batch: Batch, post: Posterior, first: Top, p: Parameters) -> _State:
         ok_C, bad_C = verdict_logs(batch, p)
         support_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)
         support_C = np.append(support_C + ok_C - bad_C, 0.0)
-        votes_C = np.append(votes(batch), 0).astype(np.float64)
+        votes_C: Floats = np.append(votes(batch), 0).astype(np.float64)
     else:
         support_C, votes_C = np.zeros(1), np.zeros(1)
     return _State(
@@ -135,7 +135,8 @@ def vote_weight(klass: Ints, slot: Ints, p: Parameters) -> Floats:
     x_XG = p.skill_KS[klass, slot][:, None] - GRID
     level_X = (p.mix_KG[klass] * x_XG).sum(axis=1)
     gather_X = (p.gather_KJ[klass] * (1 - SIGMA) / (1 + THETA)).sum(axis=1)
-    return np.maximum(level_X - np.log(gather_X), 0.3)
+    weight_X: Floats = np.maximum(level_X - np.log(gather_X), 0.3)
+    return weight_X
 
 
 def _success(batch: Batch, p: Parameters) -> Floats:
@@ -151,7 +152,8 @@ def _joins(batch: Batch, rows: Ints, votes_X: Floats, wrong_X: Floats, p: Parame
     a class without votes is its founder's."""
     gather_XJ = p.gather_KJ[batch.klass_P[batch.point_O[rows]]]
     lone = np.maximum(votes_X, 1.0)[:, None]
-    return (gather_XJ * (lone - SIGMA) / (THETA + np.maximum(wrong_X, lone[:, 0])[:, None])).sum(axis=1)
+    join_X: Floats = (gather_XJ * (lone - SIGMA) / (THETA + np.maximum(wrong_X, lone[:, 0])[:, None])).sum(axis=1)
+    return join_X
 
 
 def _one_draw(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floats, p: Parameters) -> None:

@@ -46,13 +46,13 @@ end (success below .15) must earn its share: each round of learning it keeps onl
 
 @final
 class Prior:
-    """See the module. `order` lists arms from cheap to dear; `known` gives sensitivity and specificity of verdict
-    arms for which they are known, which are then not learned."""
+    """See the module. `rank` gives the place of each arm's model from cheap (0) to dear; `known` the sensitivity and
+    specificity of verdict arms for which they are known, which are then not learned."""
 
     def __init__(
-        self, order: Sequence[str] = (), known: Mapping[str, tuple[float, float]] | None = None
+        self, rank: Mapping[str, int] | None = None, known: Mapping[str, tuple[float, float]] | None = None
     ) -> None:
-        self._rank = {arm: rank for rank, arm in enumerate(order)}
+        self._rank = dict(rank or {})
         self._known = dict(known or {})
         self._slots: dict[tuple[str, str], int] = {}
         self._classes: dict[str, int] = {}

@@ -37,7 +37,10 @@ class Policy(Protocol):
     `priced`: whether it looks at the price. A policy that does not is not made to wait for a lower one.
     """
 
-    priced: bool
+    @property
+    def priced(self) -> bool:
+        """See the class."""
+        ...
 
     def choose(self, view: View) -> Choice:
         """One choice for each point of the batch."""

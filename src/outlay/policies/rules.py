@@ -17,7 +17,8 @@ def _choice(batch: Batch, offer_P: Ints, copies_P: Ints | int = 1) -> Choice:
 
 def _own_draws(view: View, arm: int) -> Bools:
     """Draw offers of one model, or of the first model for -1."""
-    return (view.batch.effect_O == DRAW) & (view.arm_O == max(arm, 0))
+    own_O: Bools = (view.batch.effect_O == DRAW) & (view.arm_O == max(arm, 0))
+    return own_O
 
 
 def _verdicts(view: View, wanted_P: Bools) -> Ints:

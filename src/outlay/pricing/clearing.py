@@ -10,6 +10,9 @@ import numpy as np
 from outlay.pricing.base import Forecast
 from outlay.types import Budget, Cost
 
+HIGH = 1e30
+"""Before the first forecast: nothing is worth it. Finite, so that it can be written down."""
+
 _RATE = 1.0
 """How fast the weights of the units follow their use; multiplicative updates."""
 
@@ -30,7 +33,7 @@ class Clearing:
     def __init__(self, budget: Budget) -> None:
         self._limits = {("ms" if unit == "s" else unit): limit for unit, limit in budget.limits().items()}
         self._weights = {unit: 1.0 / len(self._limits) for unit in self._limits} if self._limits else {}
-        self.price = math.inf
+        self.price = HIGH
 
     def share(self, cost: Cost) -> float:
         """See the contract; 0 without any limit."""

@@ -1,0 +1,756 @@
+"""The only loop: collect open points, value their offers, let the policy choose, reserve, dispatch, settle, extend
+the evidence.
+
+It is a pure step. The driver hands it the time and what came back; it hands back calls and journal lines. All that it
+decides is one of a few operations (open, probe, buy, idle, end), each written to the journal before its calls are
+sent, so that a resumed run is this same machine fed with the journal: nothing is chosen anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from outlay.answers import Kind
+from outlay.answers import kind as answer_kind
+from outlay.batch import Batch, Valuation, pack
+from outlay.beliefs import Record
+from outlay.errors import NotDeterministic
+from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
+from outlay.ledger import MemoryLedger
+from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
+from outlay.market.point import Point
+from outlay.market.setting import Setting, Settled
+from outlay.policies import View
+from outlay.policies.base import Choice
+from outlay.pricing import Forecast
+from outlay.types import FREE, Arm, Call, Cost, Delivery, Prompt, cost_of
+
+EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
+"""The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
+FIRST_LEARNING, LEARNING_GROWTH = 16, 1.3
+SLOW_START = 32
+REMEMBERED = 3000
+"""Points of a class that are kept for learning."""
+
+
+class Purchase(NamedTuple):
+    """Something bought that has not come back."""
+
+    point: Point
+    offer: Offer
+    slot: int
+    line: dict[str, Any]
+    call: Call | None
+    children: tuple[Point, ...]
+
+
+@final
+class Market:
+    """See the module. `step` decides, `deliver` settles, `replay` repeats what a journal says; `lines` is what must
+    be written before the calls are sent."""
+
+    def __init__(self, setting: Setting, prompts: Sequence[Prompt]) -> None:
+        self.setting, self.prompts = setting, prompts
+        self.ledger = MemoryLedger(setting.budget)
+        self.points: dict[str, Point] = {}
+        self.flight: dict[str, Purchase] = {}  # calls under way, in the order of dispatch
+        self.lines: list[tuple[str, Any]] = []
+        self.settled: list[Settled] = []
+        self.calls_made = 0
+        self.gave_up = 0
+        self.overdrawn_by = ""
+        self.ran_into_budget = False
+        self._appraisal = Appraisal(setting)
+        self._flows: dict[str, Purchase] = {}  # sub-flows under way
+        self._next = 0  # the first prompt that is not open
+        self._roots = 0
+        self._active: dict[str, Point] = {}  # to be valued
+        self._parked: dict[str, Point] = {}  # nothing is worth this price
+        self._refused: dict[str, Point] = {}  # what they chose could not be reserved
+        self._ops: list[list[Any]] = []
+        self._new: list[Call] = []
+        self._draws = 0
+        self._learn_at = FIRST_LEARNING
+        self._records: dict[int, deque[Point]] = {}
+        self._fresh_count: dict[int, float] = {}
+        self._even_spent = 0.0
+        models = list(dict.fromkeys(_model(arm) for arm in setting.arms if arm.role == "model"))
+        self._model_of = {arm.name: models.index(_model(arm)) for arm in setting.arms if arm.role == "model"}
+        self._kinds: dict[str, Kind] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Every prompt is settled."""
+        return len(self.settled) == len(self.prompts)
+
+    @property
+    def open(self) -> int:
+        """Prompts that are open."""
+        return self._roots
+
+    # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self, elapsed_ms: int = 0) -> list[Call]:
+        """Decide everything that can be decided now; the calls to send once `lines` are written."""
+        self._learn_if_due()
+        self._begin_step()
+        self._open_prompts()
+        self._reprice()
+        while not self.finished:
+            acted = self._round(elapsed_ms)
+            self._open_prompts()
+            if not acted and (self.flight or not self._unblock()):
+                break
+        calls, self._new = self._new, []
+        self.lines.append(("step", {"ops": self._ops, "pricing": self.setting.pricing.state()}))
+        self._ops = []
+        return calls
+
+    def _begin_step(self) -> None:
+        """Something may have been freed: who was refused may try again."""
+        self._active.update(self._refused)
+        self._refused.clear()
+
+    def _round(self, elapsed_ms: int) -> bool:
+        """Value active points together and act on each: chains first, the most advanced before the others. False
+        where nobody could act.
+
+        A run starts slowly, so that the first prompts teach what the others are then bought at: no more calls are in
+        flight than answers came back, and a few.
+        """
+        room = SLOW_START + self._draws - len(self.flight)
+        points = list(self._active.values())[: max(room, 0)]
+        if not points:
+            return False
+        for point in points:
+            del self._active[point.path]
+        menus = [point.menu() for point in points]
+        batch, values, choice = self._choose(points, menus)
+        order: Sequence[int] = range(len(points))
+        if any(point.chain for point in points):
+            order = sorted(order, key=lambda i: (not points[i].chain, points[i].legs if points[i].chain else 0))
+        first_O = np.searchsorted(batch.point_O, np.arange(len(points))).tolist()
+        offer_P, copies_P, wait_P = choice.offer_P.tolist(), choice.copies_P.tolist(), choice.wait_P.tolist()
+        limit = self.setting.budget.ms
+        stopped = "the deadline" if limit is not None and elapsed_ms >= limit else ""
+        if self.overdrawn_by:
+            stopped = f"the worst case that {self.overdrawn_by} gave was exceeded"
+        chain_waits = False
+        for i in order:
+            point, row = points[i], offer_P[i]
+            offer = self._even_offer(point, menus[i])
+            forced = offer is not None
+            if offer is None and row >= 0:
+                offer = menus[i][row - first_O[i]]
+            if offer is None:
+                if wait_P[i] and self.setting.pricing.falls and point.parent is None:
+                    self._idle(point, "price")
+                else:
+                    self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")
+            elif stopped:
+                self._end(point, stopped)
+            else:
+                copies = 1 if forced else copies_P[i]
+                gain, cost = (0.0, 0.0) if forced else (float(values.gain_O[row]), float(values.cost_O[row]))
+                # Open chains are topped up before anything is opened.
+                barred = chain_waits and bool(offer.rest) and not point.chain
+                if barred or not self._buy(point, offer, copies, gain, cost, forced):
+                    self._idle(point, "budget")
+                    chain_waits = chain_waits or bool(point.chain)
+        return True
+
+    def _choose(self, points: list[Point], menus: list[list[Offer]]) -> tuple[Batch, Valuation, Choice]:
+        setting = self.setting
+        for point, menu in zip(points, menus, strict=True):
+            self._probe_flows(point, menu)
+        rows = [self._appraisal.rows(point, menu) for point, menu in zip(points, menus, strict=True)]
+        batch = pack([p.row() for p in points], [p.draw_rows for p in points], [p.verdict_rows for p in points], rows)
+        price = setting.pricing.price
+        values = setting.belief.value(batch, price)
+        self._note_values(points, batch, values, price)
+        return batch, values, setting.policy.choose(self._view(points, menus, batch, values, price))
+
+    @staticmethod
+    def _note_values(points: list[Point], batch: Batch, values: Valuation, price: float) -> None:
+        """Keep what the forecast, the parts and the receipts need."""
+        count = len(points)
+        until_P, remaining_P = np.zeros(count), np.zeros(count)
+        if len(batch.point_O):
+            np.maximum.at(until_P, batch.point_O, values.until_O)
+            net_O = batch.stake_P[batch.point_O] * values.gain_O - price * values.cost_O
+            order = np.argsort(net_O, kind="stable")
+            remaining_P[batch.point_O[order]] = values.cost_O[order]
+        leader_P = np.where(values.leader_P >= 0, values.leader_P - batch.first_P[:-1], -1)
+        rows = zip(
+            points, values.best_P.tolist(), leader_P.tolist(), until_P.tolist(), remaining_P.tolist(), strict=True
+        )
+        for point, best, leader, until, remaining in rows:
+            point.until, point.remaining = until, remaining
+            _believe(point, best, leader)
+
+    def _view(
+        self, points: list[Point], menus: list[list[Offer]], batch: Batch, values: Valuation, price: float
+    ) -> View:
+        none = np.zeros(0, dtype=np.int64)
+        if self.setting.policy.priced:
+            return View(batch, values, price, none, none, none)
+        model_of = self._model_of
+        arm_O = [model_of.get(offer.arm, -1) for menu in menus for offer in menu]
+        bought_O = [
+            point.bought.get((offer.kind, offer.arm, offer.about), 0)
+            for point, menu in zip(points, menus, strict=True)
+            for offer in menu
+        ]
+        arm_D = [model_of.get(draw.arm, -1) for point in points for draw in point.evidence.draws]
+        return View(batch, values, price, *(np.array(x, dtype=np.int64) for x in (arm_O, bought_O, arm_D)))
+
+    def _even_offer(self, point: Point, menu: list[Offer]) -> Offer | None:
+        """For a prompt of the evenly bought share: a model or sub-flow that it has not had once."""
+        if not point.even or not self.setting.policy.priced or self._even_spent > EVEN_BUDGET:
+            return None
+        for offer in menu:
+            if offer.effect == "draw" and (offer.kind, offer.arm, offer.about) not in point.bought:
+                return offer
+        return None
+
+    # ── the operations ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _idle(self, point: Point, why: str) -> None:
+        """Nothing is bought now: the price is too high, or the ledger refused."""
+        self._ops.append(["idle", point.path, why, point.best, point.leader, point.until, point.remaining])
+        self._rest_idle(point, why)
+
+    def _rest_idle(self, point: Point, why: str) -> None:
+        for idle in (self._active, self._parked, self._refused):
+            idle.pop(point.path, None)
+        (self._parked if why == "price" else self._refused)[point.path] = point
+
+    def _buy(
+        self, point: Point, offer: Offer, copies: int, gain: float, cost: float, forced: bool, max_tokens: int = 0,
+        stakes: Sequence[float] = (),
+    ) -> bool:  # fmt: skip
+        """Reserve and dispatch one offer; False where the ledger refuses, with nothing changed."""
+        triple = (offer.kind, offer.arm, offer.about)
+        ordinal = point.bought.get(triple, 0)
+        key = f"{point.path}/{offer.kind}.{offer.arm}.{offer.about}.{ordinal}"
+        copies = max(1, min(copies, offer.most))
+        call: Call | None = None
+        worst = FREE
+        if isinstance(offer.do, Call):
+            call = replace(
+                offer.do, key=key, prompt_id=point.root.prompt.id, ordinal=ordinal, n=copies,
+                seed=_seed(key, self.setting.seed), max_tokens=max_tokens or capped(offer.do).max_tokens,
+            )  # fmt: skip
+            worst = self._appraisal.worst(call)
+        if not self._reserve(point, offer, key, worst, call is not None):
+            # Fewer copies may fit where many do not.
+            return copies > 1 and self._buy(point, offer, copies // 2, gain, cost, forced, max_tokens)
+        slot = self.setting.belief.slot(offer.kind, offer.arm)
+        price = self.setting.pricing.price
+        line = _line(point, offer, copies, price, max_tokens, forced)
+        point.root.lines.append(line)
+        # The policies here are deterministic given the evidence; the even share is drawn by a hash of the prompt.
+        propensity = EVEN_SHARE if forced else 1.0
+        op = ["buy", point.path, *triple, copies, max_tokens, point.best, point.leader, point.until, point.remaining,
+              gain, cost, forced, propensity, price]  # fmt: skip
+        self._ops.append(op)
+        if not point.bought and point.parent is None:
+            self._count_fresh(point, -1)
+        point.bought[triple] = ordinal + copies
+        for idle in (self._active, self._parked, self._refused):
+            idle.pop(point.path, None)
+        point.remaining = max(0.0, point.remaining - cost)
+        if call is not None:
+            point.flight = 1
+            self._appraisal.costs.note_worst(slot, _per_copy(worst, copies))
+            self.flight[key] = Purchase(point, offer, slot, line, call, ())
+            self._new.append(call)
+            self.calls_made += 1
+        else:
+            op.append(self._open_flows(point, offer, slot, key, line, stakes))
+        return True
+
+    def _reserve(self, point: Point, offer: Offer, key: str, worst: Cost, is_call: bool) -> bool:
+        """Hold the worst case of a call, and the price of the rest of its chain in place of what the chain held."""
+        home = _home(point)
+        rest = self._appraisal.rest(point, offer, worst=True) if offer.rest else FREE
+        keep = rest if point.chain and home == point.chain else FREE
+        if is_call and not self.ledger.reserve(key, worst, home, keep):
+            return False
+        if not (offer.rest or point.chain):
+            return True
+        above = _home(point.parent) if point.parent is not None else ""
+        if not self.ledger.hold(point.path, rest, above):
+            if is_call:
+                self.ledger.release(key)
+            return False
+        point.legs = sum(leg.times for leg in offer.rest)
+        point.chain = point.path
+        if not offer.rest:
+            self._release_chain(point)
+        return True
+
+    def _release_chain(self, point: Point) -> None:
+        if point.chain:
+            self.ledger.release(point.chain)
+            point.chain = ""
+
+    def _open_flows(
+        self, point: Point, offer: Offer, slot: int, key: str, line: dict[str, Any], stakes: Sequence[float]
+    ) -> list[float]:
+        """Start the flows of an offer side by side; each is a point with a stake of its own. Returns the stakes."""
+        self._probe_flows(point, [offer])
+        subs = subs_of(offer)
+        klass = point.sub_classes[offer.kind]
+        children = tuple(
+            Point(f"{key}.{number}", sub.prompt, self._kind(sub.prompt.answer), point.arms, klass, point,
+                  f"{point.owner}>{offer.kind}", self.setting.same)
+            for number, sub in enumerate(subs)
+        )  # fmt: skip
+        self._flows[key] = Purchase(point, offer, slot, line, None, children)
+        point.flight = len(children)
+        parts = parts_of(offer)
+        worth = point.stake * max(1.0 - point.best, 0.0) * point.factor
+        standard = self._appraisal.standard(klass, worth, parts)[0] if parts > 1 and not stakes else 1.0
+        given = list(stakes) or [worth * standard ** (parts - 1)] * len(children)
+        for child, sub, stake in zip(children, subs, given, strict=True):
+            child.stake = stake
+            self.points[child.path] = child
+            if child.start(sub.start):
+                self._remember(child)
+                self._active[child.path] = child
+            else:
+                self._close(child, child.ended, child.factor, "the flow ended")
+        return given
+
+    def _end(self, point: Point, reason: str) -> None:
+        """The market decides: the best-supported candidate and the belief in it."""
+        self._ops.append(["end", point.path, reason, point.best, point.leader])
+        self._finish(point, reason)
+
+    def _finish(self, point: Point, reason: str) -> None:
+        candidate = point.answer_of(point.leader) if point.leader >= 0 else None
+        belief = point.best if candidate is not None else 0.0
+        point.advance(Decision(candidate, belief, reason))
+        self._close(point, candidate, belief, reason)
+
+    def _close(self, point: Point, candidate: Candidate | None, belief: float, reason: str) -> None:
+        self._release_chain(point)
+        point.done = True
+        point.offers, point.flow = (), None
+        _believe(point, belief, point.leader)
+        for where in (self.points, self._active, self._parked, self._refused):
+            where.pop(point.path, None)
+        if point.parent is not None:
+            point.ended = candidate
+            self._hand_up(point)
+            return
+        if not point.bought:
+            self._count_fresh(point, -1)
+        self._roots -= 1
+        done = Settled(point.prompt, candidate, belief, reason, len(point.draw_rows), point.spent, point.lines)
+        self.settled.append(done)
+        self.lines.append(("settled", done))
+
+    def _hand_up(self, child: Point) -> None:
+        """A sub-flow is done: when all of its purchase are, the parent goes on."""
+        parent = child.parent
+        assert parent is not None
+        key = child.path.rsplit(".", 1)[0]
+        purchase = self._flows[key]
+        parent.flight -= 1
+        if parent.flight:
+            return
+        del self._flows[key]
+        offer = purchase.offer
+        decisions = tuple(Decision(each.ended, each.best, "") for each in purchase.children)
+        belief, spent = 1.0, FREE
+        for each in purchase.children:
+            belief, spent = belief * each.best, spent + each.spent
+        self._appraisal.costs.settle(parent.klass, purchase.slot, spent, 1)
+        text = (joined if offer.read is text_of else offer.read)(decisions)
+        if offer.effect == "draw":
+            self._draws += 1
+            parent.add_answer(offer, purchase.slot, text, belief)
+        else:
+            parent.add_note(offer, text, belief)
+        parent.last = purchase.line
+        self._go_on(parent)
+
+    # ── what comes back ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def deliver(self, key: str, delivery: Delivery) -> None:
+        """Settle a call in full and extend the evidence of its point."""
+        point, offer, slot, line, call, _ = self.flight.pop(key)
+        assert call is not None
+        cost = cost_of(call.arm.price, delivery.usage, delivery.ms)
+        if self.ledger.settle(key, cost) != FREE:
+            self.overdrawn_by = call.arm.name
+        self._charge(point, line, cost)
+        for completion in delivery.completions:
+            if offer.effect == "draw":
+                self._draws += 1
+                point.add_draw(offer, slot, completion)
+            elif offer.effect == "verdict":
+                point.add_verdict(offer, slot, offer.read(completion), completion.text)
+            else:
+                point.add_note(offer, offer.read(completion), None)
+        if delivery.error:
+            line["error"] = delivery.error
+        if delivery.completions:
+            self._appraisal.costs.settle(point.klass, slot, cost, len(delivery.completions))
+        else:
+            point.failed.add((offer.kind, offer.arm))
+        point.flight = 0
+        self._go_on(point)
+
+    def _charge(self, point: Point, line: dict[str, Any], cost: Cost) -> None:
+        line["tok"] += cost.tok
+        line["outtok"] += cost.outtok
+        line["usd"] += cost.usd
+        line["s"] = round(line["s"] + cost.ms / 1000, 3)
+        point.last = line
+        at: Point | None = point
+        while at is not None:
+            at.spent = at.spent + cost
+            at = at.parent
+        if "even" in line:
+            self._even_spent += self.setting.pricing.share(cost)
+
+    def _go_on(self, point: Point) -> None:
+        """New evidence: the flow offers again, or ends with a candidate of its own."""
+        if point.advance(point.evidence):
+            self._active[point.path] = point
+            return
+        candidate, belief = point.ended, point.factor if point.ended is not None else 0.0
+        if candidate is not None and point.draw_rows:
+            self._refresh(point)
+            if point.candidate(candidate.answer) == point.leader:
+                belief *= point.best
+        elif candidate is None and point.draw_rows:
+            self._refresh(point)
+            candidate, belief = point.answer_of(point.leader), point.best * point.factor
+        self._close(point, candidate, belief, "the flow ended")
+
+    def _refresh(self, point: Point) -> None:
+        batch = pack([point.row()], [point.draw_rows], [point.verdict_rows], [()])
+        self._note_values([point], batch, self.setting.belief.value(batch, 1.0), 1.0)
+
+    # ── when nothing moves ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _unblock(self) -> bool:
+        """Nothing is in flight and nobody bought: let what fits be bought, let a chain give up its hold, lower the
+        price, or decide. False when nothing is left to do in this step."""
+        if self._refused:
+            self.ran_into_budget = True
+            if self._buy_what_fits():
+                return False
+            chains = [point for point in self._refused.values() if point.chain]
+            if chains:
+                self.gave_up += 1
+                last = max(chains, key=lambda point: point.legs)
+                self._end(last, "the budget could not pay for the rest of its chain, so it gave up its hold")
+                self._active.update(self._refused)
+                self._refused.clear()
+            else:
+                for point in list(self._refused.values()):
+                    self._end(point, "the budget")
+            return True
+        if self._parked:
+            pricing = self.setting.pricing
+            highest = max(point.until for point in self._parked.values())
+            pricing.restore({**pricing.state(), "price": min(pricing.price, highest) * 0.999})
+            self._wake()
+            if not self._active:  # no price is low enough
+                for point in list(self._parked.values()):
+                    self._end(point, "no offer is worth its price")
+            return True
+        return False
+
+    def _wake(self) -> None:
+        """Points that would buy at the present price."""
+        price = self.setting.pricing.price
+        for point in [point for point in self._parked.values() if point.until > price]:
+            del self._parked[point.path]
+            self._active[point.path] = point
+
+    def _buy_what_fits(self) -> bool:
+        """Points whose choice is too dear take the best offer that can still be paid, a call's tokens capped by what
+        is left if need be."""
+        bought = False
+        for point in [point for point in self._refused.values() if not point.chain]:
+            caps = [(offer, self._cap(point, offer)) for offer in point.menu()]
+            fits = [(offer, cap) for offer, cap in caps if cap is not None]
+            if not fits:
+                continue
+            _, values, choice = self._choose([point], [[offer for offer, _ in fits]])
+            row = int(choice.offer_P[0])
+            if row >= 0:
+                offer, cap = fits[row]
+                bought |= self._buy(point, offer, 1, float(values.gain_O[row]), float(values.cost_O[row]), False, cap)
+        return bought
+
+    def _cap(self, point: Point, offer: Offer) -> int | None:
+        """0 where one copy fits as it is, a smaller `max_tokens` where only that fits, None where nothing does. A cap
+        near what an answer is expected to take would buy cut answers."""
+        if not isinstance(offer.do, Call) or offer.rest:
+            return None
+        call = replace(capped(offer.do), n=1)
+        home = _home(point)
+
+        def fits(max_tokens: int) -> bool:
+            return self.ledger.fits(self._appraisal.worst(replace(call, max_tokens=max_tokens)), home)
+
+        if fits(call.max_tokens):
+            return 0
+        slot = self.setting.belief.slot(offer.kind, offer.arm)
+        low, high = max(1, round(1.5 * self._appraisal.expected(point, offer, slot).outtok)), call.max_tokens - 1
+        if high < low or not fits(low):
+            return None
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle - 1)
+        return low
+
+    # ── opening, learning, pricing ───────────────────────────────────────────────────────────────────────────────
+
+    def _open_prompts(self) -> None:
+        while self._next < len(self.prompts) and self._roots < self.setting.open_points:
+            self._ops.append(["open", self._next])
+            self._open_next()
+
+    def _open_next(self) -> None:
+        prompt = self.prompts[self._next]
+        arms = self._arms_for(prompt)
+        owner = _class_name(prompt, arms)
+        klass = self.setting.belief.klass(owner)
+        point = Point(prompt.id, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same)
+        point.even = len(self.prompts) >= EVEN_FROM and _even(prompt.id, self.setting.seed)
+        self._next += 1
+        self._roots += 1
+        self.points[point.path] = point
+        self._count_fresh(point, 1)
+        if not point.start(self.setting.strategy):
+            self._close(point, point.ended, point.factor, "the flow ended")
+            return
+        self._active[point.path] = point
+        self._remember(point)
+        if not self._appraisal.knows(klass):
+            self._probe_flows(point, list(point.offers))
+            self._appraisal.probe(point)
+
+    def _probe_flows(self, point: Point, menu: list[Offer]) -> None:
+        """The classes of the points that the flows on a menu would open; a class that is new is looked at, without
+        buying."""
+        for offer in menu:
+            if offer.kind in point.sub_classes or isinstance(offer.do, Call):
+                continue
+            sub = subs_of(offer)[0]
+            klass = self.setting.belief.klass(f"{point.owner}>{offer.kind}")
+            point.sub_classes[offer.kind] = klass
+            if self._appraisal.knows(klass):
+                continue
+            self._ops.append(["probe", point.path])
+            kind = self._kind(sub.prompt.answer)
+            probe = Point("", sub.prompt, kind, point.arms, klass, None, f"{point.owner}>{offer.kind}", None)
+            if probe.start(sub.start):
+                self._probe_flows(probe, list(probe.offers))
+                self._appraisal.probe(probe)
+
+    def _arms_for(self, prompt: Prompt) -> Arms:
+        checks = self.setting.checks
+        if checks is None:
+            return self.setting.arms
+        own = checks.get(prompt.id, frozenset())
+        return tuple(arm for arm in self.setting.arms if arm.role != "check" or arm.name in own)
+
+    def _kind(self, spec: str) -> Kind:
+        known = self._kinds.get(spec)
+        if known is None:
+            known = self._kinds[spec] = answer_kind(spec)
+        return known
+
+    def _count_fresh(self, point: Point, by: int) -> None:
+        self._fresh_count[point.klass] = self._fresh_count.get(point.klass, 0.0) + by
+
+    def _remember(self, point: Point) -> None:
+        self._records.setdefault(point.klass, deque(maxlen=REMEMBERED)).append(point)
+
+    def _learn_if_due(self) -> None:
+        if self._draws < self._learn_at:
+            return
+        records = [
+            Record(point.row()._replace(stake=1.0), point.draw_rows, point.verdict_rows, point.even)
+            for of_class in self._records.values()
+            for point in of_class
+            if point.draw_rows
+        ]
+        parameters = self.setting.belief.learn(records)
+        self.setting.pricing.weigh(self._forecast())
+        self.lines.append(("learn", {"belief": parameters, "pricing": self.setting.pricing.state()}))
+        self._learned()
+
+    def _learned(self) -> None:
+        self._learn_at = max(int(self._draws * LEARNING_GROWTH), self._draws + FIRST_LEARNING)
+        self._appraisal.learned()
+        self._active.update(self._parked)
+        self._parked.clear()
+
+    def _reprice(self) -> None:
+        pricing = self.setting.pricing
+        if pricing.falls and self.setting.policy.priced:
+            pricing.update(self._forecast())
+            self._wake()
+
+    def _forecast(self) -> Forecast:
+        ledger, limits = self.ledger, self.setting.budget.limits()
+        spent = {
+            unit: (getattr(ledger.spent, unit) + getattr(ledger.held, unit)) / max(limit, 1)
+            for unit, limit in limits.items()
+            if unit != "s"
+        }
+        bought = [point for point in self.points.values() if point.bought and point.parent is None]
+        counts = self._fresh_count
+        later, total = len(self.prompts) - self._next, self._next
+        if later and total:  # the classes of prompts not yet open are those of the ones that were
+            seen = {klass: len(of_class) for klass, of_class in self._records.items() if klass in counts}
+            weight = sum(seen.values())
+            counts = {klass: counts[klass] + later * number / weight for klass, number in seen.items()}
+        level_F, cost_F = self._appraisal.curve(counts)
+        return Forecast(
+            self.setting.pricing.share(ledger.left),
+            np.array([point.until for point in bought]),
+            np.array([point.remaining for point in bought]),
+            level_F, cost_F, spent, len(self.settled) / max(len(self.prompts), 1),
+        )  # fmt: skip
+
+    # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def replay(self, kind: str, body: Any) -> None:
+        """Repeat one journaled line: a step, or what was learned. What came back is given to `deliver`."""
+        if kind == "learn":
+            self.setting.belief.load(body["belief"])
+            self.setting.pricing.restore(body["pricing"])
+            self._learned()
+            return
+        self._begin_step()
+        for op in body["ops"]:
+            self._repeat(op)
+        self.setting.pricing.restore(body["pricing"])
+        self._new.clear()
+        self._ops.clear()
+        self.lines.clear()
+
+    def _repeat(self, op: list[Any]) -> None:
+        if op[0] == "open":
+            self._open_next()
+            return
+        point = self.points.get(op[1])
+        if point is None:
+            raise NotDeterministic(f"the journal speaks of {op[1]!r}, which is not open: {_ADVICE}")
+        if op[0] == "probe":
+            self._probe_flows(point, list(point.offers))
+        elif op[0] == "idle":
+            _, _, why, best, leader, point.until, point.remaining = op
+            _believe(point, best, leader)
+            self._rest_idle(point, why)
+        elif op[0] == "end":
+            _, _, reason, best, leader = op
+            _believe(point, best, leader)
+            self._finish(point, reason)
+        else:
+            self._buy_again(point, *op[2:])
+
+    def _buy_again(
+        self, point: Point, kind: str, arm: str, about: int, copies: int, max_tokens: int, best: float, leader: int,
+        until: float, remaining: float, gain: float, cost: float, forced: bool, propensity: float, price: float,
+        stakes: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        """Repeat a purchase as it was journaled."""
+        offer = next((o for o in point.offers if (o.kind, o.arm, o.about) == (kind, arm, about)), None)
+        if offer is None:
+            raise NotDeterministic(f"{kind} of {arm} at {point.path!r} is no longer offered: {_ADVICE}")
+        pricing = self.setting.pricing
+        pricing.restore({**pricing.state(), "price": price})
+        _believe(point, best, leader)
+        point.until, point.remaining = until, remaining
+        if not self._buy(point, offer, copies, gain, cost, forced, max_tokens, stakes):
+            raise NotDeterministic(f"{kind} of {arm} at {point.path!r} can no longer be reserved: {_ADVICE}")
+
+
+_ADVICE = (
+    "the strategy or an engine's worst case is not what it was when the run began; start again in a new directory, "
+    "or restore what changed"
+)
+
+
+def _believe(point: Point, best: float, leader: int) -> None:
+    """A new belief at a point; the last receipt line learns what it brought."""
+    point.best, point.leader = best, leader
+    if point.last is not None:
+        point.last["belief"][1] = round(best, 4)
+        point.last = None
+
+
+def _line(point: Point, offer: Offer, copies: int, price: float, max_tokens: int, forced: bool) -> dict[str, Any]:
+    """A receipt line; what it cost and brought is filled in later."""
+    line: dict[str, Any] = {
+        "kind": offer.kind, "arm": offer.arm, "copies": copies, "tok": 0, "outtok": 0, "usd": 0, "s": 0.0,
+        "belief": [round(point.best, 4), None], "price": price,
+    }  # fmt: skip
+    if point.parent is not None:
+        line["part"] = point.path[len(point.root.path) + 1 :]
+    if max_tokens:
+        line["capped"] = max_tokens
+    if forced:
+        line["even"] = True
+    return line
+
+
+def _home(point: Point) -> str:
+    """The nearest chain hold up the path."""
+    at: Point | None = point
+    while at is not None:
+        if at.chain:
+            return at.chain
+        at = at.parent
+    return ""
+
+
+def _class_name(prompt: Prompt, arms: Sequence[Arm]) -> str:
+    """The question class: the user's group, or the kind of answer; and which checks exist."""
+    group = prompt.metadata.get("group")
+    checks = "+".join(sorted(arm.name for arm in arms if arm.role == "check"))
+    return f"{prompt.answer if group is None else group}|{checks}"
+
+
+def _model(arm: Arm) -> tuple[str, str, str]:
+    return (arm.engine, arm.model, arm.mode)
+
+
+def _per_copy(worst: Cost, copies: int) -> Cost:
+    if copies == 1:
+        return worst
+    return Cost(-(-worst.tok // copies), -(-worst.outtok // copies), -(-worst.usd // copies), worst.ms)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _seed(key: str, run_seed: int) -> int:
+    """A hash of the call's key and the run's seed, 63 bits."""
+    return _hash(f"{run_seed}\x00{key}") >> 1
+
+
+def _even(prompt_id: str, run_seed: int) -> bool:
+    """Whether a prompt belongs to the evenly bought share."""
+    return _hash(f"even\x00{run_seed}\x00{prompt_id}") < EVEN_SHARE * 2**64
+
+

@@ -1,0 +1,154 @@
+"""One decision point: a flow, what was bought for it, and what it offers now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from outlay.answers import Kind
+from outlay.batch import DrawRow, PointRow, VerdictRow
+from outlay.flow import Arms, Candidate, Decision, Draw, Evidence, Flow, Note, Offer, Start, Verdict
+from outlay.types import FREE, Completion, Cost, Prompt
+
+NAN = float("nan")
+Triple = tuple[str, str, int]
+"""Kind, arm and about: what is bought, up to the ordinal."""
+
+
+def working_scale(confidence: float) -> float:
+    """Mean log-probabilities are skewed, from −.001 to −1 with equal steps in meaning: use −log(.001 − mean)."""
+    from math import log
+
+    return -log(0.001 - min(confidence, 0.0))
+
+
+@final
+class Point:
+    """Owned by the market. A root point belongs to a prompt; others to a sub-flow of their `parent`."""
+
+    __slots__ = (
+        "arms", "bought", "chain", "classes", "done", "draw_rows", "even", "evidence", "ended", "factor", "failed", "flow",
+        "flight", "kind", "klass", "last", "legs", "lines", "offers", "owner", "parent", "path", "prompt", "remaining",
+        "root", "same", "spent", "stake", "stale", "until", "verdict_rows", "best", "leader", "pattern", "sub_classes",
+    )  # fmt: skip
+
+    def __init__(
+        self, path: str, prompt: Prompt, kind: Kind, arms: Arms, klass: int, parent: Point | None, owner: str,
+        same: Callable[[str, str], bool] | None,
+    ) -> None:
+        self.path, self.prompt, self.kind, self.arms, self.klass = path, prompt, kind, arms, klass
+        self.parent, self.owner, self.same = parent, owner, same
+        self.root: Point = self if parent is None else parent.root
+        self.flow: Flow | None = None
+        self.offers: tuple[Offer, ...] = ()
+        self.evidence = Evidence()
+        self.draw_rows: list[DrawRow] = []
+        self.verdict_rows: list[VerdictRow] = []
+        self.classes: dict[str, int] = {}
+        self.bought: dict[Triple, int] = {}
+        self.failed: set[tuple[str, str]] = set()
+        self.lines: list[dict[str, Any]] = []  # receipt lines, on root points
+        self.last: dict[str, Any] | None = None  # the receipt line that still lacks the belief after
+        self.spent: Cost = FREE
+        self.stake = prompt.worth
+        self.factor = 1.0  # product of the beliefs of the parts so far
+        self.legs = 0  # purchases that the chain still needs
+        self.chain = ""  # key of the chain's hold, while one is open
+        self.flight = 0  # purchases under way: a call, or flows
+        self.stale = True  # to be valued again
+        self.done = False
+        self.even = False
+        self.until = 0.0
+        self.remaining = 0.0
+        self.best, self.leader = 0.0, -1
+        self.ended: Candidate | None = None
+        self.pattern: tuple[Offer, ...] = ()  # what it offered when fresh
+        self.sub_classes: dict[str, int] = {}  # the class of the points that an offer's flows would open, by kind
+
+    def start(self, start: Start) -> bool:
+        """Begin the flow; False if it ends without offering anything."""
+        self.flow = start(self.prompt, self.arms)
+        offers = self.advance(None)
+        self.pattern = self.offers
+        return offers
+
+    def advance(self, sent: Evidence | Decision | None) -> bool:
+        """Let the flow go on; False once it has ended, with its candidate in `ended`."""
+        assert self.flow is not None
+        try:
+            self.offers = next(self.flow) if sent is None else self.flow.send(sent)
+        except StopIteration as end:
+            self.ended = end.value
+            self.offers = ()
+            return False
+        self.stale = True
+        return True
+
+    def row(self) -> PointRow:
+        """This point as numbers."""
+        return PointRow(self.klass, self.kind.exclusive, self.stake, len(self.classes))
+
+    def menu(self) -> list[Offer]:
+        """The offers that have not failed here."""
+        if not self.failed:
+            return list(self.offers)
+        return [offer for offer in self.offers if (offer.kind, offer.arm) not in self.failed]
+
+    def candidate(self, answer: str | None) -> int:
+        """The number of the answer's class; equal answers share it. -1 for none."""
+        if answer is None:
+            return -1
+        if self.same is not None:
+            for known, number in self.classes.items():
+                if self.same(known, answer):
+                    return number
+            return self.classes.setdefault(answer, len(self.classes))
+        return self.classes.setdefault(self.kind.canonical(answer), len(self.classes))
+
+    def add_draw(self, offer: Offer, slot: int, completion: Completion) -> None:
+        """A completion became a draw."""
+        text = offer.read(completion)
+        answer = self.kind.extract(text) if text else None
+        confidence = completion.confidence.mean if completion.confidence is not None else None
+        number = self.candidate(answer)
+        draw = Draw(
+            number, answer, text, offer.kind, offer.arm, len(self.evidence.draws), completion.output_tokens, confidence,
+            None, completion.finish, offer.about, completion.handle,
+        )  # fmt: skip
+        scaled = NAN if confidence is None else working_scale(confidence)
+        self._drawn(draw, DrawRow(number, slot, scaled, NAN))
+
+    def add_answer(self, offer: Offer, slot: int, text: str, belief: float) -> None:
+        """The decision of a sub-flow became a draw."""
+        answer = self.kind.extract(text) if text else None
+        number = self.candidate(answer)
+        draw = Draw(number, answer, text, offer.kind, offer.arm, len(self.evidence.draws), belief=belief)
+        self._drawn(draw, DrawRow(number, slot, NAN, belief))
+
+    def _drawn(self, draw: Draw, row: DrawRow) -> None:
+        seen = self.evidence
+        self.evidence = Evidence((*seen.draws, draw), seen.verdicts, seen.notes)
+        self.draw_rows.append(row)
+
+    def add_verdict(self, offer: Offer, slot: int, value: bool | None, message: str) -> None:
+        """A verdict about a draw, and so about every equal answer."""
+        seen = self.evidence
+        verdict = Verdict(offer.about, offer.kind, offer.arm, value, message)
+        self.evidence = Evidence(seen.draws, (*seen.verdicts, verdict), seen.notes)
+        number = seen.draws[offer.about].candidate
+        if value is not None and number >= 0:
+            self.verdict_rows.append(VerdictRow(number, slot, float(value)))
+
+    def add_note(self, offer: Offer, text: str, belief: float | None) -> None:
+        """A step of a chain."""
+        seen = self.evidence
+        self.evidence = Evidence(seen.draws, seen.verdicts, (*seen.notes, Note(offer.kind, offer.arm, text, belief)))
+        if belief is not None:
+            self.factor *= belief
+
+    def answer_of(self, number: int) -> Candidate | None:
+        """The first draw of a class."""
+        for draw in self.evidence.draws:
+            if draw.candidate == number:
+                return Candidate(draw.answer, draw.text)
+        return None

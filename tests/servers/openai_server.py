@@ -211,6 +211,13 @@ class Handler(BaseHTTPRequestHandler):
     def elsewhere(self, body: dict) -> None:
         self.send(307, b"", {"Location": "http://127.0.0.1:9/v1/chat/completions"})
 
+    def repeats_the_prefix(self, body: dict) -> None:
+        made = reply(body, 1)
+        made["choices"][0]["message"]["content"] = (
+            body["messages"][-1]["content"] + made["choices"][0]["message"]["content"]
+        )
+        self.say(200, made)
+
     def slow(self, body: dict) -> None:
         time.sleep(0.1)
         self.sound(body)

@@ -10,7 +10,7 @@ booked. Without them text is counted by its UTF-8 bytes:
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,13 +31,14 @@ BYTES_IN, BYTES_OUT, LONGEST_TOKEN = 3, 2, 6
 
 
 class Entry(msgspec.Struct):
-    """One token's log-probability."""
+    """One token and its log-probability."""
 
+    token: str = ""
     logprob: float = 0.0
 
 
 class Logprobs(msgspec.Struct):
-    """One entry per token."""
+    """One entry per token that was generated."""
 
     content: list[Entry] | None = None
 
@@ -58,10 +59,24 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
 
+    def entries(self) -> list[Entry]:
+        """Its tokens, where the server tells."""
+        return (self.logprobs and self.logprobs.content) or []
+
+    def text(self, prefix: str) -> str:
+        """What is new: llama.cpp repeats the beginning of an answer that it was given, others do not.
+
+        Where it looks repeated but is what the tokens say, the model itself said it again.
+        """
+        said = self.message.content or self.message.refusal or ""
+        new = "".join(entry.token for entry in self.entries())
+        repeated = prefix and said.startswith(prefix) and not (new and new.startswith(said))
+        return said.removeprefix(prefix) if repeated else said
+
     def tokens(self, most: int) -> int:
         """The own count of what this copy wrote."""
-        if self.logprobs is not None and self.logprobs.content:
-            return len(self.logprobs.content)
+        if entries := self.entries():
+            return len(entries)
         return most if self.finish_reason == "length" else -(-self.size() // BYTES_OUT)
 
     def size(self) -> int:
@@ -164,15 +179,14 @@ def hear(raw: bytes, call: Call, size: int) -> Heard:
     reply = msgspec.json.decode(raw, type=Reply)
     if not reply.choices:
         raise msgspec.ValidationError("no choices")
+    assert isinstance(call.payload, Ask)
     own = [choice.tokens(cap(call)) for choice in reply.choices]
     usage = _usage(reply, call, sum(own))
-    bytes_in_all = max(1, sum(choice.size() for choice in reply.choices))
     copies = []
     for choice, count in zip(reply.choices[:size], own, strict=False):
-        logprobs = [entry.logprob for entry in (choice.logprobs and choice.logprobs.content) or ()]
-        if not logprobs or len(reply.choices) == 1:
-            count = usage.output * choice.size() // bytes_in_all if len(reply.choices) > 1 else usage.output
-        copies.append(_copy(choice, count, logprobs))
+        # What is billed beyond the own count, such as thoughts that are not shown, is shared out like it.
+        share = count * usage.output // sum(own) if sum(own) else usage.output // len(own)
+        copies.append(_copy(choice, share, call.payload.prefix))
     return Heard(tuple(copies), usage)
 
 
@@ -233,7 +247,7 @@ def _field(param: object, message: str) -> str:
 def _usage(reply: Reply, call: Call, own: int) -> Usage:
     said = reply.usage or Counted()
     output, estimated = said.completion_tokens or 0, said.completion_tokens is None
-    sure = all(choice.logprobs and choice.logprobs.content for choice in reply.choices if choice.size())
+    sure = all(choice.entries() for choice in reply.choices if choice.size())
     size = sum(choice.size() for choice in reply.choices)
     # Several copies at more than six bytes a token: the server counted one of them.
     too_few = output * LONGEST_TOKEN < size if len(reply.choices) > 1 else output == 0 < size
@@ -250,16 +264,16 @@ def _usage(reply: Reply, call: Call, own: int) -> Usage:
 FINISHES = {"length": "length", "content_filter": "content_filter"}
 
 
-def _copy(choice: Choice, tokens: int, logprobs: Sequence[float]) -> Completion:
-    said = choice.message
-    finish = "refusal" if said.refusal else FINISHES.get(choice.finish_reason or "", "stop")
-    return Completion(
-        said.content or said.refusal or "", finish, tokens, confidence(logprobs), reasoning=choice.thought()
-    )
+def _copy(choice: Choice, tokens: int, prefix: str) -> Completion:
+    finish = "refusal" if choice.message.refusal else FINISHES.get(choice.finish_reason or "", "stop")
+    sure = confidence([entry.logprob for entry in choice.entries()])
+    return Completion(choice.text(prefix), finish, tokens, sure, reasoning=choice.thought())
 
 
 def _messages(ask: Ask) -> tuple[Message, ...]:
-    return (*ask.messages, Message("assistant", ask.prefix)) if ask.prefix else ask.messages
+    said = (*ask.messages, Message("assistant", ask.prefix)) if ask.prefix else ask.messages
+    # Half a surrogate pair, which JSON input may hold, cannot be sent.
+    return tuple(Message(role, content.encode(errors="replace").decode()) for role, content in said)
 
 
 def _short(words: str) -> str:

@@ -86,6 +86,28 @@ def test_what_was_asked_for_is_sent(endpoint: str):
     assert sent["messages"][-1] == {"role": "assistant", "content": "So "}
 
 
+@pytest.mark.parametrize("logprobs", [True, False])
+def test_a_prefix_is_not_part_of_the_text_whether_the_server_repeats_it_or_not(endpoint: str, logprobs: bool):
+    ask = replace(ASK, prefix="Well then ")
+    repeated, plain = deliver(
+        endpoint,
+        *(replace(call(model), payload=ask) for model in ("repeats-the-prefix", "sound")),
+        extra={"logprobs": logprobs},
+    )
+    assert repeated.completions[0].text == plain.completions[0].text
+
+
+def test_a_prefix_that_the_model_says_again_stays(endpoint: str):
+    said = deliver(endpoint, call("sound"))[0].completions[0].text
+    ask = replace(ASK, prefix=said[:3])
+    assert deliver(endpoint, replace(call("sound"), payload=ask))[0].completions[0].text == said
+
+
+def test_half_a_surrogate_pair_does_not_break_the_request(endpoint: str):
+    asked = replace(call("sound"), payload=Ask((Message("user", "broken \ud83d"),)))
+    assert not deliver(endpoint, asked)[0].error
+
+
 def test_a_cut_copy_says_so(endpoint: str):
     [done] = deliver(endpoint, call("sound", max_tokens=2))
     assert (done.completions[0].finish, done.usage.output) == ("length", 2)

@@ -125,7 +125,7 @@ def draw_plans(number_RM: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, I
         swap = value[at, one] < value[at, other]
         a, b = np.where(swap, other, one), np.where(swap, one, other)
         x, y = value[at, a], value[at, b]
-        operation: Ints = rng.integers(0, 3, rows)
+        operation: Ints = rng.integers(0, 3, size=(rows,))
         result = np.select([operation == 0, operation == 1], [x + y, x - y], x * y)
         valid &= (result >= 1) & (result <= problems.MAX_VALUE)
         value[at, a] = np.where(valid, result, 1)  # a failed plan still needs a live slot to go on

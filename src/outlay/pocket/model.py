@@ -215,8 +215,11 @@ def _finish_layer(layer: Layer, x_NC: Floats, mixed_NHD: Floats) -> Floats:
     gate_up = _product(_normalized(x_NC), layer.gate_up)
     gate: Floats = np.ascontiguousarray(gate_up[:, :MLP])
     with np.errstate(over="ignore"):  # exp(-gate) = inf gives the right limit, 0
-        hidden = gate / (np.float32(1) + np.exp(-gate))
-    return x_NC + _product(hidden * gate_up[:, MLP:], layer.down)
+        decay: Floats = np.exp(-gate)
+    decay += 1
+    gate /= decay
+    gate *= gate_up[:, MLP:]
+    return x_NC + _product(gate, layer.down)
 
 
 def _logits(model: Model, x_RC: Floats) -> Floats:

@@ -11,6 +11,7 @@ Source:
     Countdown as a test bed for search: "Stream of Search", arXiv 2404.03683. The chained family is our own.
 """
 
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -269,16 +270,19 @@ class _Malformed(Exception):
     """The text is not an expression, or leaves 1..99. Never leaves this module."""
 
 
+_NUMBER: Final = re.compile("[1-9][0-9]?(?![0-9])")
+
+
 class _Parser:
     """Recursive descent over `sum := product (+- product)*`, `product := atom (* atom)*`."""
 
     def __init__(self, text: str) -> None:
-        self._text = text.replace(" ", "")
+        self._text = text
         self._at = 0
         self.used: list[int] = []
 
     def done(self) -> bool:
-        return self._at == len(self._text)
+        return self._peek() == ""
 
     def sum(self) -> int:
         value = self._product()
@@ -303,16 +307,17 @@ class _Parser:
                 raise _Malformed
             self._at += 1
             return value
-        start = self._at
-        while self._peek().isdigit() and self._peek().isascii():
-            self._at += 1
-        digits = self._text[start : self._at]
-        if not digits or len(digits) > 2:
+        number = _NUMBER.match(self._text, self._at)
+        if not number:
             raise _Malformed
-        self.used.append(int(digits))
-        return int(digits)
+        self._at = number.end()
+        self.used.append(int(number[0]))
+        return int(number[0])
 
     def _peek(self) -> str:
+        """Return the next character that is not a space, and move there."""
+        while self._text[self._at : self._at + 1] == " ":
+            self._at += 1
         return self._text[self._at : self._at + 1]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outlay.pocket.model import CONTEXT, SPAN, Cache, Floats, Ints, Model, decode, prefill
+from outlay.pocket.threads import one_thread
 from outlay.pocket.tokenizer import BOS, EOS, MODES, PAD, SHORT, THINK, Tokenizer, load_tokenizer
 
 Doubles = npt.NDArray[np.float64]
@@ -120,7 +121,9 @@ def generate(model: Model, requests: Sequence[Request], batch: int = 64) -> list
         chunk = sorted(
             work[start : start + batch], key=lambda item: (len(prompts[item[0]].ids), prompts[item[0]].ids)
         )
-        for row in _generate_batch(model, tokenizer, requests, prompts, chunk):
+        with one_thread():
+            rows = _generate_batch(model, tokenizer, requests, prompts, chunk)
+        for row in rows:
             assert row.finish is not None
             samples[row.request].append(
                 Sample(
@@ -131,7 +134,7 @@ def generate(model: Model, requests: Sequence[Request], batch: int = 64) -> list
                     prompt_tokens=len(prompts[row.request].ids),
                 )
             )
-    return [tuple(rows) for rows in samples]
+    return [tuple(drawn) for drawn in samples]
 
 
 def count_tokens(prompt: str, mode: str) -> int:

@@ -1,4 +1,4 @@
-"""Train the pocket model from scratch: `python -m outlay.train.pocket --out DIR --tokens 12e6 --seed 0`.
+"""Train the pocket model from scratch: `python -m outlay.train.pocket --out DIR --tokens 13.5e6 --seed 0`.
 
 A plain decoder in the Qwen3 shape with its state-dict names, so that other runtimes load the same tensors.
 Each step sees one part Countdown and one part chained problems of one mode; the schedule follows tokens,
@@ -11,12 +11,10 @@ Source:
 """
 
 import argparse
-import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outlay.pocket import draws, problems, rows
-from outlay.pocket.tokenizer import CONTROL, Tokenizer, from_json, to_json
+from outlay.pocket.model import CONTEXT, HEAD_DIM, HEADS, HIDDEN, LAYERS, MLP, THETA
+from outlay.pocket.tokenizer import VOCABULARY, Tokenizer
+from outlay.train.bpe import tokenizer_in
 
-HIDDEN, LAYERS, HEADS, HEAD_DIM, MLP, VOCABULARY, CONTEXT = 128, 4, 4, 32, 352, 352, 512
-THETA, EPSILON = 10_000.0, 1e-6
+EPSILON: Final = 1e-6
 
 COUNTDOWN_TOKENS: Final = 1_700
 CHAIN_TOKENS: Final = 2_400
@@ -278,84 +277,15 @@ def train(out: Path, *, num_tokens: int, seed: int) -> Decoder:
     return model
 
 
-def tokenizer_in(out: Path, seed: int) -> Tokenizer:
-    """Return the tokenizer of a training directory, trained first where it has none."""
-    path = out / "tokenizer.json"
-    if not path.exists():
-        path.write_text(to_json(train_tokenizer(np.random.default_rng(seed))))
-    return from_json(path.read_text())
-
-
-def train_tokenizer(rng: np.random.Generator, num_texts: int = 20_000) -> Tokenizer:
-    """Learn the merges from questions and traces."""
-    from tokenizers import Tokenizer as Bpe
-    from tokenizers import models, trainers
-
-    bpe = Bpe(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizer()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(CONTROL),
-        initial_alphabet=byte_alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(_texts(rng, num_texts), trainer)
-    of_char = dict(zip(byte_alphabet(), Tokenizer([]).bytes_of_all(), strict=True))
-    merges = json.loads(bpe.to_str())["model"]["merges"]
-
-    def as_bytes(side: str) -> bytes:
-        return b"".join(of_char[char] for char in side)
-
-    return Tokenizer([(as_bytes(left), as_bytes(right)) for left, right in merges])
-
-
-def byte_alphabet() -> list[str]:
-    """Return the characters that stand for bytes in byte-level BPE, in the order of their ids."""
-    from tokenizers import pre_tokenizers
-
-    return sorted(pre_tokenizers.ByteLevel.alphabet())
-
-
-def pre_tokenizer() -> Any:
-    """Return the splitting rule in terms of the `tokenizers` package."""
-    from tokenizers import pre_tokenizers as pre
-
-    return pre.Sequence(
-        [pre.Digits(individual_digits=True), pre.Punctuation(), pre.ByteLevel(add_prefix_space=False)]
-    )
-
-
-def _texts(rng: np.random.Generator, count: int) -> Iterator[str]:
-    plain = Tokenizer([])
-    writer = rows.Writer(plain)
-    chains = draws.draw_chains(rng.integers(1, 7, count), rng.choice(problems.CHAIN_HIS, count), rng)
-    for ids, length in zip(*writer.chains(chains, "think", rng)[::2], strict=True):
-        yield plain.decode(ids[:length])
-
-
-def export(out: Path, package: Path) -> None:
-    """Write the weights of a checkpoint in fp16, and the tokenizer, as package data."""
-    package.mkdir(parents=True, exist_ok=True)
-    state = torch.load(out / "checkpoint.pt")["model"]
-    np.savez(package / "weights.npz", **{name: tensor.half().numpy() for name, tensor in state.items()})
-    (package / "tokenizer.json").write_text((out / "tokenizer.json").read_text())
-
-
 def main() -> None:
-    """Read the options and train or export."""
+    """Read the options and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="directory of checkpoints and log")
-    parser.add_argument("--tokens", type=float, default=12e6, help="tokens to train on")
+    parser.add_argument("--tokens", type=float, default=13.5e6, help="tokens to train on")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--export", type=Path, help="write the last checkpoint of --out as package data, train nothing"
-    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    if options.export:
-        export(options.out, options.export)
-        return
     train(options.out, num_tokens=int(options.tokens), seed=options.seed)
 
 

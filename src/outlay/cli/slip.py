@@ -26,8 +26,8 @@ def render(row: Mapping[str, Any]) -> RenderableType:
         ("outcome", f"{OUTCOMES.get(outcome, escape(outcome))}, confidence {row.get('confidence', 0):.2f}"),
         ("cost", _cost(row.get("cost") or {})),
     ]
-    if receipt.get("reason"):
-        said.append(("ended", escape(str(receipt["reason"]))))
+    if receipt.get("stopped"):
+        said.append(("stopped", escape(str(receipt["stopped"]))))
     parts: list[RenderableType] = [facts(said)]
     if purchases := receipt.get("purchases"):
         parts += ["", _purchases(purchases)]
@@ -48,30 +48,32 @@ def _cost(cost: Mapping[str, float]) -> str:
 
 
 def _purchases(purchases: list[Mapping[str, Any]]) -> RenderableType:
-    dollars = any((one.get("cost") or {}).get("usd") for one in purchases)
-    columns = [
-        "bought",
-        "from",
-        "copies",
-        "tokens",
-        "seconds",
-        *(["dollars"] if dollars else []),
-        "sure before",
-        "after",
-    ]
-    made = table(*columns, right="cdefgh")
+    dollars = any(one.get("usd") for one in purchases)
+    columns = ["bought", "from", "copies", "tokens", "seconds", *(["dollars"] if dollars else [])]
+    made = table(*columns, "sure before", "after", "", right="cdefgh"[: len(columns)])
     for one in purchases:
-        cost = one.get("cost") or {}
         cells = [
             escape(str(one.get("kind", ""))),
             escape(str(one.get("arm", ""))),
             f"{one.get('copies', 1):,}",
         ]
-        cells += [f"{cost.get('tok', 0):,}", f"{cost.get('s', 0):.3f}"]
-        cells += [show_amount("usd", round(cost.get("usd", 0) * NANO))] if dollars else []
-        made.add_row(*cells, _sure(one.get("before")), _sure(one.get("after")))
+        cells += [f"{one.get('tok', 0):,}", f"{one.get('s', 0):.3f}"]
+        cells += [show_amount("usd", round(one.get("usd", 0) * NANO))] if dollars else []
+        before, after = one.get("belief") or (None, None)
+        made.add_row(*cells, _sure(before), _sure(after), _remark(one))
     return made
 
 
 def _sure(belief: object) -> str:
     return f"{belief:.2f}" if isinstance(belief, int | float) else ""
+
+
+def _remark(purchase: Mapping[str, Any]) -> str:
+    """What was out of the ordinary."""
+    said = [
+        f"cut to {purchase['capped']} tokens: the budget paid for no more" if "capped" in purchase else "",
+        "bought to compare models evenly" if purchase.get("even") else "",
+        f"in part {purchase['part']}" if "part" in purchase else "",
+        str(purchase.get("error", "")),
+    ]
+    return escape("; ".join(filter(None, said)))

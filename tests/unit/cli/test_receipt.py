@@ -12,9 +12,12 @@ PURCHASE = {
     "kind": "sample",
     "arm": "short",
     "copies": 4,
-    "cost": {"tok": 1_280, "outtok": 40, "usd": 0.0, "s": 0.25},
-    "before": 0.2,
-    "after": 0.93,
+    "tok": 1_280,
+    "outtok": 40,
+    "usd": 0.0,
+    "s": 0.25,
+    "belief": [0.2, 0.93],
+    "price": 1.5,
 }
 ROW = {
     "id": "line-1",
@@ -23,7 +26,7 @@ ROW = {
     "outcome": "answered",
     "confidence": 0.93,
     "cost": {"tok": 1_280, "outtok": 40, "usd": 0.0, "s": 0.25},
-    "receipt": {"purchases": [PURCHASE], "reason": "nothing more was worth its cost"},
+    "receipt": {"purchases": [PURCHASE], "stopped": "nothing more was worth its cost"},
 }
 
 
@@ -45,7 +48,7 @@ def test_a_receipt_shows_purchases_confidence_and_the_end(tmp_path: Path, capsys
 
 
 def test_dollars_are_shown_where_there_are_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    bought = {**PURCHASE, "cost": {"tok": 10, "usd": 0.0123, "s": 1}}
+    bought = {**PURCHASE, "usd": 0.0123}
     row = {**ROW, "cost": {"tok": 10, "usd": 0.0123}, "receipt": {"purchases": [bought]}}
     assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
     assert capsys.readouterr().out.count("$0.0123") == 2
@@ -82,3 +85,12 @@ def test_the_newest_run_of_a_folder_is_meant(tmp_path: Path, monkeypatch: pytest
     assert newest(tmp_path) == new
     with pytest.raises(UsageError, match="no run here"):
         newest(new)
+
+
+def test_what_was_out_of_the_ordinary_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    odd = [{"capped": 64}, {"even": True}, {"part": "2.1"}, {"error": "[502]"}, {"belief": [0.2, None]}]
+    row = {**ROW, "receipt": {"purchases": [PURCHASE | one for one in odd]}}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("cut to 64 tokens", "to compare models evenly", "in part 2.1", "[502]"):
+        assert words in text

@@ -1,0 +1,193 @@
+"""The program as a user starts it: a process, files, exit codes, Ctrl-C and kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+PROGRAM = str(Path(sys.executable).parent / "outlay")
+CHAIN = "Eva has 14 pins, halves them. How many?"
+ROWS: list[object] = [
+    {
+        "id": f"n{i}",
+        "prompt": f"Ana has {i + 3} pens, finds {i + 1}. How many?",
+        "answer": "number",
+        "gold": 2 * i + 4,
+    }
+    for i in range(12)
+]
+
+
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "OUTLAY_"))}
+
+
+def outlay(*args: str, cwd: Path, text: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [PROGRAM, *args]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), input=text, capture_output=True, text=True, timeout=300
+    )
+
+
+def written(folder: Path, rows: Sequence[object] = ROWS) -> Path:
+    path = folder / "tasks.jsonl"
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def answers(folder: Path) -> dict[str, dict[str, object]]:
+    lines = (folder / "tasks.outlay" / "answers.jsonl").read_text().splitlines()
+    return {row["id"]: row for row in map(json.loads, lines)}
+
+
+def test_a_first_run_answers_every_prompt_within_its_budget(tmp_path: Path):
+    written(tmp_path)
+    done = outlay("run", "tasks.jsonl", "--budget", "3ktok", "--grade", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = answers(tmp_path)
+    assert set(rows) == {f"n{i}" for i in range(12)}
+    assert 0 < sum(row["cost"]["tok"] for row in rows.values()) <= 3_000  # type: ignore[index]
+    assert "12 in" in done.stdout
+    assert "of 3.00 ktok" in done.stdout
+    assert "95 % interval" in done.stdout
+    assert "outlay receipt" in done.stdout
+
+
+def test_standard_output_is_data_alone_with_json(tmp_path: Path):
+    written(tmp_path)
+    done = outlay("run", "tasks.jsonl", "--budget", "2ktok", "--json", cwd=tmp_path)
+    summary = json.loads(done.stdout)
+    assert summary["prompts"] == 12
+    assert summary["spent"]["tok"] <= 2_000
+
+
+def test_a_quiet_run_says_nothing(tmp_path: Path):
+    written(tmp_path)
+    done = outlay("run", "tasks.jsonl", "--budget", "2ktok", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_bad_rows_are_set_apart_and_the_others_run(tmp_path: Path):
+    written(tmp_path, [ROWS[0], "not json", {"id": "x"}, ROWS[1]])
+    done = outlay("run", "tasks.jsonl", "--budget", "2ktok", cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert set(answers(tmp_path)) == {"n0", "n1"}
+    errors = [
+        json.loads(line) for line in (tmp_path / "tasks.outlay" / "errors.jsonl").read_text().splitlines()
+    ]
+    assert [(row["line"], row["field"]) for row in errors] == [(2, "line"), (3, "prompt")]
+    assert "2 rows, see errors.jsonl" in done.stdout
+
+
+def test_a_budget_that_cannot_pay_every_prompt_has_its_own_exit_code(tmp_path: Path):
+    written(tmp_path)
+    done = outlay("run", "tasks.jsonl", "--budget", "150tok", "--json", cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["spent"]["tok"] <= 150
+    assert summary["outcomes"]["out_of_budget"] > 0
+
+
+def test_the_same_command_again_buys_nothing_twice(tmp_path: Path):
+    written(tmp_path)
+    command = ("run", "tasks.jsonl", "--budget", "3ktok", "--json")
+    first, again = (json.loads(outlay(*command, cwd=tmp_path).stdout) for _ in range(2))
+    assert again["spent"] == first["spent"]
+    assert again["resumed"]
+
+
+def test_another_run_in_the_same_directory_is_refused_with_what_changed(tmp_path: Path):
+    written(tmp_path)
+    assert outlay("run", "tasks.jsonl", "--budget", "3ktok", "--quiet", cwd=tmp_path).returncode == 0
+    refused = outlay("run", "tasks.jsonl", "--budget", "3ktok", "--policy", "lead:2", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("outlay: ")
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_same_seed_gives_the_same_answers_in_another_directory(tmp_path: Path):
+    written(tmp_path)
+    for where in ("a", "b"):
+        assert outlay("run", "tasks.jsonl", "--budget", "3ktok", "-o", where, cwd=tmp_path).returncode == 0
+    said = [
+        {row["id"]: (row["answer"], row["cost"]["tok"]) for row in map(json.loads, text.splitlines())}
+        for text in ((tmp_path / where / "answers.jsonl").read_text() for where in ("a", "b"))
+    ]
+    assert said[0] == said[1]
+
+
+def test_a_check_of_ones_own_decides(tmp_path: Path):
+    (tmp_path / "tests.py").write_text("def even(answer):\n    return int(answer) % 2 == 0\n")
+    written(tmp_path)
+    done = outlay(
+        "run", "tasks.jsonl", "--budget", "4ktok", "--check", "tests.py:even", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["checked"]
+    assert "even" in {line["from"] for line in summary["bought"]}
+
+
+def test_standard_input_is_read(tmp_path: Path):
+    done = outlay(
+        "run", "-", "--budget", "1ktok", "-o", "here", "--json", cwd=tmp_path, text=json.dumps(ROWS[0])
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "here" / "answers.jsonl").read_text())["id"] == "n0"
+
+
+def test_a_receipt_of_the_run_is_shown(tmp_path: Path):
+    written(tmp_path)
+    outlay("run", "tasks.jsonl", "--budget", "3ktok", "--quiet", cwd=tmp_path)
+    shown = outlay("receipt", "n3", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "sure before" in shown.stdout
+
+
+SLOW = "import time\n\ndef slow(answer):\n    time.sleep(0.05)\n    return int(answer) % 3 == 0\n"
+
+
+def begun(folder: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until the run has written down what it bought."""
+    log = folder / "tasks.outlay" / "journal.db-wal"
+    for _ in range(1_200):
+        if process.poll() is not None or (log.exists() and log.stat().st_size > 60_000):
+            return
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, number: signal.Signals):
+    (tmp_path / "tests.py").write_text(SLOW)
+    rows = [
+        {"id": str(i), "prompt": f"Ana has {i + 3} pens, finds 2. How many?", "answer": "number"}
+        for i in range(80)
+    ]
+    written(tmp_path, rows)
+    command = ("run", "tasks.jsonl", "--budget", "8ktok", "--check", "tests.py:slow", "--json")
+    with subprocess.Popen(
+        [PROGRAM, *command],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        begun(tmp_path, process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == (130 if number == signal.SIGINT else -9), err
+    if number == signal.SIGINT:
+        assert json.loads(out)["end"] == "interrupted"
+        assert "finishing the calls under way" in err
+    summary = json.loads(outlay(*command, cwd=tmp_path).stdout)
+    assert summary["resumed"]
+    assert summary["spent"]["tok"] <= 8_000
+    assert sum(summary["outcomes"].values()) == 80
+    assert len(answers(tmp_path)) == 80

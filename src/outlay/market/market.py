@@ -101,7 +101,7 @@ class Market:
         self._learn_if_due()
         self._begin_step()
         self._open_prompts()
-        self._reprice()
+        self._value_and_price()
         while not self.finished:
             acted = self._round(elapsed_ms)
             self._open_prompts()
@@ -111,6 +111,17 @@ class Market:
         self.lines.append(("step", {"ops": self._ops, "pricing": self.setting.pricing.state()}))
         self._ops = []
         return calls
+
+    def _value_and_price(self) -> None:
+        """The price rests on what the points with new evidence would still buy, so these are valued first."""
+        pricing = self.setting.pricing
+        if not (pricing.falls and self.setting.policy.priced):
+            return
+        points = [point for point in self._active.values() if point.bought]
+        if points:
+            self._appraise(points, [point.menu() for point in points])
+        pricing.update(self._forecast())
+        self._wake()
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again."""
@@ -131,7 +142,8 @@ class Market:
         for point in points:
             del self._active[point.path]
         menus = [point.menu() for point in points]
-        batch, values, choice = self._choose(points, menus)
+        batch, values = self._appraise(points, menus)
+        choice = self._choose(points, menus, batch, values)
         order: Sequence[int] = range(len(points))
         if any(point.chain for point in points):
             order = sorted(order, key=lambda i: (not points[i].chain, points[i].legs if points[i].chain else 0))
@@ -165,16 +177,19 @@ class Market:
                     chain_waits = chain_waits or bool(point.chain)
         return True
 
-    def _choose(self, points: list[Point], menus: list[list[Offer]]) -> tuple[Batch, Valuation, Choice]:
-        setting = self.setting
+    def _appraise(self, points: list[Point], menus: list[list[Offer]]) -> tuple[Batch, Valuation]:
+        """Beliefs and the worth of all offers at the present price."""
         for point, menu in zip(points, menus, strict=True):
             self._probe_flows(point, menu)
         rows = [self._appraisal.rows(point, menu) for point, menu in zip(points, menus, strict=True)]
         batch = pack([p.row() for p in points], [p.draw_rows for p in points], [p.verdict_rows for p in points], rows)
-        price = setting.pricing.price
-        values = setting.belief.value(batch, price)
+        price = self.setting.pricing.price
+        values = self.setting.belief.value(batch, price)
         self._note_values(points, batch, values, price)
-        return batch, values, setting.policy.choose(self._view(points, menus, batch, values, price))
+        return batch, values
+
+    def _choose(self, points: list[Point], menus: list[list[Offer]], batch: Batch, values: Valuation) -> Choice:
+        return self.setting.policy.choose(self._view(points, menus, batch, values, self.setting.pricing.price))
 
     @staticmethod
     def _note_values(points: list[Point], batch: Batch, values: Valuation, price: float) -> None:
@@ -489,8 +504,9 @@ class Market:
             fits = [(offer, cap) for offer, cap in caps if cap is not None]
             if not fits:
                 continue
-            _, values, choice = self._choose([point], [[offer for offer, _ in fits]])
-            row = int(choice.offer_P[0])
+            menus = [[offer for offer, _ in fits]]
+            batch, values = self._appraise([point], menus)
+            row = int(self._choose([point], menus, batch, values).offer_P[0])
             if row >= 0:
                 offer, cap = fits[row]
                 bought |= self._buy(point, offer, 1, float(values.gain_O[row]), float(values.cost_O[row]), False, cap)
@@ -601,12 +617,6 @@ class Market:
         self._appraisal.learned()
         self._active.update(self._parked)
         self._parked.clear()
-
-    def _reprice(self) -> None:
-        pricing = self.setting.pricing
-        if pricing.falls and self.setting.policy.priced:
-            pricing.update(self._forecast())
-            self._wake()
 
     def _forecast(self) -> Forecast:
         ledger, limits = self.ledger, self.setting.budget.limits()

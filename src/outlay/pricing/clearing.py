@@ -13,6 +13,9 @@ from outlay.types import Budget, Cost
 HIGH = 1e30
 """Before the first forecast: nothing is worth it. Finite, so that it can be written down."""
 
+SLOWEST_FALL, SMALL = 0.7, 0.02
+"""Most that a price falls in one step, and the change below which it stays as it is, so that what was valued stands."""
+
 _RATE = 1.0
 """How fast the weights of the units follow their use; multiplicative updates."""
 
@@ -47,19 +50,33 @@ class Clearing:
         if not self._limits:
             self.price = 0.0
             return
-        order = np.argsort(-forecast.until_P)
-        until, spend = forecast.until_P[order], np.cumsum(forecast.cost_P[order])
+        old = self.price
+        new = self._clearing(forecast)
+        if old < HIGH:
+            # Points between two purchases are forecast too low, so a fall is taken in steps; a rise at once.
+            new = max(new, old * SLOWEST_FALL)
+        if old >= HIGH or abs(new - old) > SMALL * old:
+            self.price = new
+
+    @staticmethod
+    def _clearing(forecast: Forecast) -> float:
+        paid = forecast.cost_P > 0  # what is free is bought at any price, and sets none
+        until_P, cost_P = forecast.until_P[paid], forecast.cost_P[paid]
+        order = np.argsort(-until_P)
+        until, spend = until_P[order], np.cumsum(cost_P[order])
         levels = np.concatenate([forecast.level_F, until])
-        # Spend at a price a hair below each level: every open point that would still buy there, and the fresh ones.
-        reached = np.searchsorted(-until, -levels, side="right")
-        total = np.append(spend, 0.0)[reached - 1] if len(spend) else np.zeros(len(levels))
-        total = np.where(reached > 0, total, 0.0)
+        # Spend at each level: open points that would still buy there, and the fresh ones.
+        buyers = np.searchsorted(-until, -levels, side="left")
+        total = np.concatenate([[0.0], spend])[buyers]
         if len(forecast.level_F):
             total = total + np.interp(-levels, -forecast.level_F, forecast.cost_F)
-        fits = total <= forecast.left
-        too_much = levels[~fits]
-        # Everything fits: the price falls to nothing. Otherwise it stands at the highest level that does not fit.
-        self.price = float(too_much.max()) if len(too_much) else 0.0
+        # Where the spend jumps over what is left, the price stays above the jump: what is left over then is spent
+        # at a later, lower price, while an overspent budget cannot be mended.
+        too_much = levels[total > forecast.left]
+        if not len(too_much):
+            return 0.0
+        above = levels[levels > too_much.max()]
+        return float(above.min()) if len(above) else float(too_much.max()) * 1.5
 
     def weigh(self, forecast: Forecast) -> None:
         """See the contract."""

@@ -1,7 +1,7 @@
 """Turn a checkpoint into package data and test fixtures: `python -m outlay.train.export --out DIR`.
 
-Writes the weights in fp16 and the tokenizer into the package, and what other implementations say about them into
-the fixtures of the tests: logits of `transformers.Qwen3ForCausalLM`, ids of the `tokenizers` package.
+Writes the weights in fp16 and the tokenizer into the package, and what other implementations say about them
+into the fixtures of the tests: logits of `transformers.Qwen3ForCausalLM`, ids of the `tokenizers` package.
 """
 
 import argparse

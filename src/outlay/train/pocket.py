@@ -1,4 +1,4 @@
-"""Train the pocket model from scratch: `python -m outlay.train.pocket --out DIR --tokens 13.5e6 --seed 0`.
+"""Train the pocket model from scratch: `python -m outlay.train.pocket --out DIR --tokens 14.5e6 --seed 0`.
 
 A plain decoder in the Qwen3 shape with its state-dict names, so that other runtimes load the same tensors.
 Each step sees one part Countdown and one part chained problems of one mode; the schedule follows tokens,
@@ -28,17 +28,19 @@ from outlay.train.bpe import tokenizer_in
 
 EPSILON: Final = 1e-6
 
-COUNTDOWN_TOKENS: Final = 1_700
-CHAIN_TOKENS: Final = 2_400
+COUNTDOWN_TOKENS, CHAIN_TOKENS = (1_700, 2_700), (2_400, 1_400)
+"""Tokens of a step's two parts, before `LATE` and from then on: chains are nearly learned by then, and meant to
+stay imperfect, while Countdown goes on improving."""
+LATE: Final = 0.71
 THINK_SHARE: Final = 0.68
 """Share of chained parts in mode `think`; control tokens are reweighted so that the learned prior is even."""
-EASY_SHORT_FROM, EASY_SHORT_SHARE, EASY_K = 0.47, 0.6, 2
+EASY_SHORT_FROM, EASY_SHORT_SHARE, EASY_K = 0.44, 0.6, 2
 """From this progress on, so many of the `short` parts have at most `EASY_K` operations: beyond, an answer
 without a trace is little more than a guess, however long one trains."""
-CURRICULUM: Final = 0.25
+CURRICULUM: Final = 0.22
 """Share of training by which chains of every length are seen."""
 WARMUP_STEPS: Final = 50
-FLAT: Final = 0.5
+FLAT: Final = 0.47
 FLOOR: Final = 0.02
 CHECKPOINT_S: Final = 120.0
 
@@ -164,7 +166,7 @@ class Source:
         easy = EASY_SHORT_SHARE if progress >= EASY_SHORT_FROM else 0.0
         k = int(rng.integers(1, EASY_K + 1 if mode == "short" and rng.random() < easy else most + 1))
         expected = 16 + 5 * k + (5.5 * k if mode == "think" else 0)
-        count = max(16, int(CHAIN_TOKENS / expected))
+        count = max(16, int(CHAIN_TOKENS[progress >= LATE] / expected))
         k_R = np.clip(k + rng.integers(-1, 2, count + 8), 1, most)
         chains = draws.draw_chains(k_R, rng.choice(problems.CHAIN_HIS, count + 8), rng)
         keep = ~draws.held_out_chains(chains)
@@ -174,9 +176,9 @@ class Source:
         share = THINK_SHARE if mode == "think" else (1 - THINK_SHARE) * short
         return Part(self._writer.chains(chains, mode, rng), mode, 0.5 / share)
 
-    def countdowns(self) -> Part:
+    def countdowns(self, progress: float) -> Part:
         """Draw Countdown problems, all numbers of operands mixed."""
-        count = int(COUNTDOWN_TOKENS / 24)
+        count = int(COUNTDOWN_TOKENS[progress >= LATE] / 24)
         if self._used + count > len(self._pool.length_R):
             self._pool, self._used = self._countdown_pool(), 0
         part = slice(self._used, self._used + count)
@@ -252,7 +254,7 @@ def train(out: Path, *, num_tokens: int, seed: int) -> Decoder:
         for optimizer in (muon, adam):
             for group in optimizer.param_groups:
                 group["lr"] = base[id(optimizer)] * rate(progress, step)
-        for part in (source.chains(progress), source.countdowns()):
+        for part in (source.chains(progress), source.countdowns(progress)):
             loss, body = loss_of(model, part)
             (loss / 2).backward()
             done += int(part.rows.length_R.sum())
@@ -281,7 +283,7 @@ def main() -> None:
     """Read the options and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="directory of checkpoints and log")
-    parser.add_argument("--tokens", type=float, default=13.5e6, help="tokens to train on")
+    parser.add_argument("--tokens", type=float, default=14.5e6, help="tokens to train on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

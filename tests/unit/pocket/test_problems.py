@@ -29,6 +29,7 @@ from outlay.pocket.problems import (
     parse_countdown,
     reached,
 )
+from outlay.train.problems import example_rows
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "problems.jsonl"
 OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
@@ -188,6 +189,7 @@ def test_the_examples_are_held_out_and_their_gold_is_right():
     rows = [json.loads(line) for line in EXAMPLES.read_text().splitlines()]
     assert len(rows) == 500
     assert len({row["id"] for row in rows}) == 500
+    assert rows == list(example_rows(300, 200, seed=0)), "write them again: python -m outlay.train.problems"
     for row in rows:
         if row["metadata"]["group"] == "countdown":
             assert held_out(countdown_key(*parse_countdown(row["prompt"])))

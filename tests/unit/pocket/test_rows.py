@@ -98,7 +98,7 @@ def test_training_and_test_problems_share_nothing():
     from outlay.train.pocket import Source
 
     source = Source(TOKENIZER, 0)
-    for part in (source.chains(1.0), source.countdowns(), source.chains(1.0)):
+    for part in (source.chains(1.0), source.countdowns(1.0), source.chains(1.0)):
         for _, prompt, _ in texts(part.rows):
             question = TOKENIZER.decode(prompt)
             if ":" in question:

@@ -29,8 +29,8 @@ from outlay.train.bpe import tokenizer_in
 EPSILON: Final = 1e-6
 
 COUNTDOWN_TOKENS, CHAIN_TOKENS = (1_700, 2_700), (2_400, 1_400)
-"""Tokens of a step's two parts, before `LATE` and from then on: chains are nearly learned by then, and meant to
-stay imperfect, while Countdown goes on improving."""
+"""Tokens of a step's two parts, before `LATE` and from then on: chains are nearly learned by then, and meant
+to stay imperfect, while Countdown goes on improving."""
 LATE: Final = 0.71
 THINK_SHARE: Final = 0.68
 """Share of chained parts in mode `think`; control tokens are reweighted so that the learned prior is even."""

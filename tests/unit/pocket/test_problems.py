@@ -1,4 +1,5 @@
 import ast
+import doctest
 import json
 import operator
 from itertools import permutations, product
@@ -17,6 +18,8 @@ from outlay.pocket import (
     check_countdown,
     countdown_problems,
     hit_rate,
+    problems,
+    tokenizer,
 )
 from outlay.pocket.problems import (
     CHAIN_HIS,
@@ -53,6 +56,11 @@ def judge(numbers, target, text):
     except (SyntaxError, ArithmeticError, AttributeError, KeyError):
         return False
     return total == target and sorted(used) == sorted(numbers)
+
+
+@pytest.mark.parametrize("module", [problems, tokenizer])
+def test_the_examples_in_docstrings_hold(module):
+    assert doctest.testmod(module).failed == 0
 
 
 def test_the_checker_agrees_with_pythons_parser_on_every_short_expression():

@@ -2,11 +2,12 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,9 @@ def environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "OUTLAY_"))}
 
 
-def outlay(*args: str, cwd: Path, text: str = "") -> "subprocess.CompletedProcess[str]":
-    command = [PROGRAM, *args]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), input=text, capture_output=True, text=True, timeout=300
-    )
+def outlay(*args: str, cwd: Path, text: str = "", endpoint: str = "") -> "subprocess.CompletedProcess[str]":
+    command, env = [PROGRAM, *args], environment() | ({"OPENAI_BASE_URL": endpoint} if endpoint else {})
+    return subprocess.run(command, cwd=cwd, env=env, input=text, capture_output=True, text=True, timeout=300)
 
 
 def written(folder: Path, rows: Sequence[object] = ROWS) -> Path:
@@ -44,6 +43,13 @@ def written(folder: Path, rows: Sequence[object] = ROWS) -> Path:
 def answers(folder: Path) -> dict[str, dict[str, object]]:
     lines = (folder / "tasks.outlay" / "answers.jsonl").read_text().splitlines()
     return {row["id"]: row for row in map(json.loads, lines)}
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = Path(__file__).parents[1] / "servers" / "openai_server.py"
+    with runpy.run_path(str(server), run_name="openai_server")["serving"]() as url:
+        yield url
 
 
 def test_a_first_run_answers_every_prompt_within_its_budget(tmp_path: Path):
@@ -191,3 +197,72 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, number: signal.
     assert summary["spent"]["tok"] <= 8_000
     assert sum(summary["outcomes"].values()) == 80
     assert len(answers(tmp_path)) == 80
+
+
+def test_models_of_an_endpoint_are_bought_in_dollars(tmp_path: Path, endpoint: str):
+    written(tmp_path, ROWS[:4])
+    command = (
+        "run",
+        "tasks.jsonl",
+        "--models",
+        "sound@0.15/0.60",
+        "--budget",
+        "0.004usd",
+        "--budget",
+        "60s",
+        "--json",
+    )
+    done = outlay(*command, cwd=tmp_path, endpoint=endpoint)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert 0 < summary["spent"]["usd"] <= 0.004
+    assert summary["spent"]["s"] <= 60
+
+
+def test_a_model_that_fails_fails_its_prompts_and_nothing_else(tmp_path: Path, endpoint: str):
+    written(tmp_path, ROWS[:2])
+    command = ("run", "tasks.jsonl", "--models", "forbidden", "--budget", "20ktok", "--json")
+    done = outlay(*command, cwd=tmp_path, endpoint=endpoint)
+    assert done.returncode in (4, 5), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_endpoint_that_is_not_there_has_its_own_exit_code(tmp_path: Path):
+    written(tmp_path, ROWS[:2])
+    command = ("run", "tasks.jsonl", "--models", "m", "--budget", "20ktok")
+    done = outlay(*command, cwd=tmp_path, endpoint="http://127.0.0.1:9/v1")
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.startswith("outlay: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_list_of_an_endpoint_that_has_none_is_not_made_up(tmp_path: Path, endpoint: str):
+    done = outlay("models", cwd=tmp_path, endpoint=endpoint)
+    assert done.returncode == 5
+    assert "name them with --models" in done.stderr
+
+
+def test_the_demo_shows_a_run_a_comparison_a_receipt_and_what_to_do_next(tmp_path: Path, endpoint: str):
+    done = outlay("demo", "--budget", "3ktok", cwd=tmp_path, endpoint=endpoint)  # which it must not ask
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "1. 500 problems",
+        "of 3.00 ktok",
+        "mean confidence",
+        "sums, 1 to 3 steps",
+        "countdown, 2 numbers",
+    ):
+        assert words in done.stdout
+    for words in (
+        "2. Real models",
+        "always big",
+        "3. A receipt",
+        "sure before",
+        "4. Your own",
+        "OPENAI_BASE_URL",
+    ):
+        assert words in done.stdout
+    summary = tmp_path / "demo.outlay" / "summary.json"
+    assert json.loads(summary.read_text())["resumed"] is False
+    assert outlay("demo", "--budget", "2ktok", cwd=tmp_path).returncode == 0
+    assert json.loads(summary.read_text())["resumed"] is False

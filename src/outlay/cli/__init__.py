@@ -48,19 +48,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `outlay receipt … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILURE
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"outlay: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return exits.FAILURE
     except KeyboardInterrupt:
         print("outlay: interrupted; run the same command again to go on", file=sys.stderr)
         return exits.INTERRUPTED
 
 
 def _run(args: argparse.Namespace) -> int:
-    from outlay.errors import OutlayError, ResumeError, UpstreamError, UsageError
+    from outlay.errors import CheckError, OutlayError, ResumeError, UpstreamError, UsageError
 
     try:
         return int(args.call(args))
     except OutlayError as error:
         print(f"outlay: {error}", file=sys.stderr)
-        if isinstance(error, UsageError | ResumeError):
+        if isinstance(error, UsageError | ResumeError | CheckError):
             return exits.USAGE
         return exits.UPSTREAM if isinstance(error, UpstreamError) else exits.FAILURE
 

@@ -41,3 +41,12 @@ def facts(rows: list[tuple[str, str]]) -> Table:
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def count(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> count(1, "row"), count(1_200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -11,7 +11,7 @@ from typing import NamedTuple, final
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from outlay.cli.console import facts, out, table
+from outlay.cli.console import count, facts, out, table
 from outlay.cli.prepare import BASE_URL, engines_for, priced
 from outlay.config import Settings, amount_of, arms_for, show_amount
 from outlay.engines.base import Engine
@@ -117,7 +117,7 @@ def answers_each(plan: Plan, offer: Offer, unit: str) -> float | None:
 def render(plan: Plan) -> RenderableType:
     """The plan for people."""
     rows = plan.rows
-    said = [("prompts", f"[bold]{len(rows.prompts):,}[/] read, {len(rows.errors):,} rows refused")]
+    said = [("prompts", f"[bold]{len(rows.prompts):,}[/] read, {count(len(rows.errors), 'row')} refused")]
     said += [("", escape(str(error))) for error in rows.errors[:3]]
     said += [("", f"and {len(rows.errors) - 3:,} more")] if len(rows.errors) > 3 else []
     said += [("warning", escape(warning)) for warning in rows.warnings]

@@ -69,11 +69,11 @@ def served(url: str, key: str) -> list[str]:
     except HTTPError as error:
         remedy = "check OPENAI_API_KEY" if error.code in (401, 403) else "name models with --models"
         raise UpstreamError(f"{url} answers {error.code} when asked for its models; {remedy}") from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except OSError as error:
         reason = getattr(error, "reason", error)
-        raise UpstreamError(
-            f"{url} cannot be asked for its models: {reason}; is OPENAI_BASE_URL right?"
-        ) from None
+        raise UpstreamError(f"{url} cannot be reached: {reason}; is OPENAI_BASE_URL right?") from None
+    except (ValueError, LookupError, TypeError):
+        raise UpstreamError(f"{url} lists no models in OpenAI's form; name them with --models") from None
 
 
 def _price(nano: int | None) -> str:

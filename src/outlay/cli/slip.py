@@ -13,6 +13,15 @@ from outlay.types import NANO
 
 LONGEST: Final = 600
 """Characters of the text that are shown."""
+MOST: Final = 16
+"""Purchases that are shown one by one; of more, those in the middle are summed up."""
+REASONS: Final = {
+    "no offer is worth its price": "nothing more that could be bought was worth its cost",
+    "nothing offered": "there was nothing more to buy",
+    "the budget": "the budget was spent",
+    "the deadline": "the time was up",
+}
+"""What the market says, in the words of users."""
 _SCALE: Final = {"tok": 1, "outtok": 1, "usd": NANO, "s": 1000}
 
 
@@ -27,7 +36,8 @@ def render(row: Mapping[str, Any]) -> RenderableType:
         ("cost", _cost(row.get("cost") or {})),
     ]
     if receipt.get("stopped"):
-        said.append(("stopped", escape(str(receipt["stopped"]))))
+        reason = str(receipt["stopped"])
+        said.append(("stopped", escape(REASONS.get(reason, reason))))
     parts: list[RenderableType] = [facts(said)]
     if purchases := receipt.get("purchases"):
         parts += ["", _purchases(purchases)]
@@ -51,7 +61,12 @@ def _purchases(purchases: list[Mapping[str, Any]]) -> RenderableType:
     dollars = any(one.get("usd") for one in purchases)
     columns = ["bought", "from", "copies", "tokens", "seconds", *(["dollars"] if dollars else [])]
     made = table(*columns, "sure before", "after", "", right="cdefgh"[: len(columns)])
-    for one in purchases:
+    shown = purchases if len(purchases) <= MOST else [*purchases[: MOST // 2], *purchases[-MOST // 4 :]]
+    for at, one in enumerate(shown):
+        if shown is not purchases and at == MOST // 2:
+            rest = purchases[at : -MOST // 4]
+            tokens, seconds = sum(one.get("tok", 0) for one in rest), sum(one.get("s", 0) for one in rest)
+            made.add_row(f"… {len(rest)} more", "", "", f"{tokens:,}", f"{seconds:.3f}", style="dim")
         cells = [
             escape(str(one.get("kind", ""))),
             escape(str(one.get("arm", ""))),

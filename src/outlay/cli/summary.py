@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
-from outlay.cli.console import facts, table
+from outlay.cli.console import count, facts, table
 from outlay.config import amount_of, show_amount
 from outlay.types import NANO, Budget, Cost
 
@@ -43,10 +43,12 @@ def _facts(
     rows = [("prompts", _outcomes(summary))]
     if refused:
         first = _plain(refused[0])
-        rows.append(("refused", f"[red]{len(refused):,}[/] rows, see errors.jsonl; the first: {first}"))
+        rows.append(
+            ("refused", f"[red]{count(len(refused), 'row')}[/], see errors.jsonl; the first: {first}")
+        )
     if summary.duplicates:
         rows.append(
-            ("same", f"{summary.duplicates:,} prompts were asked before in this run and share its answers")
+            ("same", f"{count(summary.duplicates, 'prompt')} asked before in this run, answered once")
         )
     rows += [("spent" if at == 0 else "", text) for at, text in enumerate(_spent(summary.spent, summary))]
     if summary.overdraft != Cost():
@@ -57,9 +59,13 @@ def _facts(
     rows.append(("ended", _plain(summary.end_sentence)))
     if summary.gave_up:
         rows.append(
-            ("gave up", f"{summary.gave_up:,} prompts half-way: what they still needed did not fit any more")
+            (
+                "gave up",
+                f"{count(summary.gave_up, 'chain')} half-way: what was still needed did not fit any more",
+            )
         )
-    rows.append(("confidence", _confidence(summary, labeled=grades is not None)))
+    if summary.outcomes.get("answered"):
+        rows.append(("confidence", _confidence(summary, labeled=grades is not None)))
     if summary.directory is not None:
         rows.append(("answers", _plain(_answers(summary.directory))))
     return rows

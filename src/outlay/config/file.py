@@ -36,7 +36,6 @@ _RUN: Final = {
     "strategy": _TEXT,
     "answer": _TEXT,
     "seed": _COUNT,
-    "holdout": _NUMBER,
     "abstain": _NUMBER,
     "concurrency": _COUNT,
     "limit": _COUNT,

@@ -86,7 +86,6 @@ class Settings:
         strategy: Name of what may be bought.
         answer: The kind of answer of rows that name none.
         seed: Of every random choice.
-        holdout: Share of the prompts on which models are compared evenly.
         abstain: Below this confidence a prompt is left without an answer.
         concurrency: Most calls under way at once, at one endpoint.
         limit: Rows to read; None for all.
@@ -103,7 +102,6 @@ class Settings:
     strategy: str = "auto"
     answer: str = "text"
     seed: int = 0
-    holdout: float = 0.05
     abstain: float = 0.0
     concurrency: int = 32
     limit: int | None = None
@@ -193,7 +191,6 @@ def checked(settings: Settings) -> Settings:
     """The same settings, or an error that names the one that cannot be kept."""
     for name, low, high in (
         ("abstain", 0, 1),
-        ("holdout", 0, 1),
         ("seed", 0, 2**63 - 1),
         ("concurrency", 1, 4096),
     ):

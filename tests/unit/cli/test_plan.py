@@ -36,7 +36,7 @@ def test_a_plan_spends_nothing_and_writes_nothing(file: str, capsys: pytest.Capt
     assert main(["plan", file, "--budget", "1ktok"]) == 0
     assert sorted(path.name for path in Path().iterdir()) == [file]
     text = capsys.readouterr().out
-    assert "2 read, 1 rows refused" in text
+    assert "2 read, 1 row refused" in text
     assert "is the id of line 2 already" in text
     assert "estimates" in text
     assert text.count("unknown without a fit or a paid pilot") == 1

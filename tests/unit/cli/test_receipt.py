@@ -94,3 +94,14 @@ def test_what_was_out_of_the_ordinary_is_said(tmp_path: Path, capsys: pytest.Cap
     text = " ".join(capsys.readouterr().out.split())
     for words in ("cut to 64 tokens", "to compare models evenly", "in part 2.1", "[502]"):
         assert words in text
+
+
+def test_of_many_purchases_those_in_the_middle_are_summed_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    row = {**ROW, "receipt": {"purchases": [PURCHASE] * 40, "stopped": "no offer is worth its price"}}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "… 28 more 35,840 7.000" in text
+    assert text.count("sample short") == 12
+    assert "nothing more that could be bought was worth its cost" in text

@@ -78,9 +78,9 @@ def test_confidence_without_checks_or_labels_is_called_unchecked():
 
 def test_refused_rows_duplicates_and_what_was_given_up_are_told():
     text = shown(summary(gave_up=2, duplicates=5), refused=[InputError(3, "prompt", "it is [empty]", "ask")])
-    assert "1 rows, see errors.jsonl; the first: line 3, field 'prompt': it is [empty]; ask" in text
-    assert "5 prompts" in text
-    assert "2 prompts half-way" in text
+    assert "1 row, see errors.jsonl; the first: line 3, field 'prompt': it is [empty]; ask" in text
+    assert "5 prompts asked before" in text
+    assert "2 chains half-way" in text
 
 
 def test_an_overdraft_is_named():

@@ -21,10 +21,10 @@ import numpy as np
 
 from outlay.batch import Batch, Bools, Floats, top
 
-GRID = np.linspace(-4.8, 4.8, 13)
+GRID = np.linspace(-4.8, 4.8, 17)
 """Difficulties δ on the logit scale: success from .992 to .008 at skill 0."""
 
-THETA = np.array([0.25, 1.0, 4.0, 20.0, 40.0])
+THETA = np.array([0.05, 0.5, 3.0, 20.0, 40.0])
 SIGMA = np.array([0.0, 0.0, 0.0, -2.0, -1.0])
 """How wrong answers may gather: concentration θ and discount σ of a two-parameter process. The first three are
 Chinese restaurants, from one loved wrong answer to many small ones; the last two spread over −θ/σ = 10 and 40 classes
@@ -48,7 +48,9 @@ class Parameters:
     spec_KS: Floats
     own_KS: Floats  # mean belief with which a sub-flow of this kind ends in this class
     shift_S: Floats  # of a sub-flow's own belief, on the logit scale
-    ease_KG: Floats  # like mix_KG, with the pseudo-prompts at the easiest difficulty
+    ease_KG: Floats  # like mix_KG, with the pseudo-prompts at the easy end
+    hits_KS: Floats  # share of right draws
+    seen_K: Floats  # points from which a class was learned
 
 
 class Posterior(NamedTuple):
@@ -71,16 +73,31 @@ def standardised(confidence: Floats, slot: np.ndarray, p: Parameters) -> Floats:
 
 
 def draw_logits(batch: Batch, p: Parameters) -> Floats:
-    """logit P(right | δ_g) of each draw, (D, G)."""
+    """logit P(right | δ_g) of each draw before its confidence is looked at, (D, G)."""
     klass_D = batch.klass_P[batch.point_D]
-    z_D = standardised(batch.confidence_D, batch.slot_D, p)
-    level_D = p.skill_KS[klass_D, batch.slot_D] + p.slope_S[batch.slot_D] * z_D
-    x_DG = level_D[:, None] - GRID
+    x_DG = p.skill_KS[klass_D, batch.slot_D][:, None] - GRID
     own = ~np.isnan(batch.own_D)
     if own.any():
         belief = np.clip(batch.own_D[own], 1e-4, 1 - 1e-4)
         x_DG[own] = (np.log(belief / (1 - belief)) + p.shift_S[batch.slot_D[own]])[:, None]
     return x_DG
+
+
+def confidence_shift(batch: Batch, p: Parameters) -> Floats:
+    """log of how much likelier the confidence of each draw is if the draw is right than if it is wrong, (D,).
+
+    Two normal laws of one width, slope · z − offset; z has mean 0 and variance 1 over all draws, so that slope and
+    share of right draws give the offset.
+    """
+    z_D = standardised(batch.confidence_D, batch.slot_D, p)
+    slope_D = np.where(np.isnan(batch.confidence_D) | np.isnan(p.center_S[batch.slot_D]), 0.0, p.slope_S[batch.slot_D])
+    right_D = np.clip(p.hits_KS[batch.klass_P[batch.point_D], batch.slot_D], 0.02, 0.98)
+    spread_D = right_D * (1 - right_D) * slope_D**2
+    # v + spread · v² = 1 for the width v within a law.
+    width_D = 2.0 / (1.0 + np.sqrt(1.0 + 4.0 * spread_D))
+    offset_D = slope_D**2 * width_D * (0.5 - right_D)
+    shift_D: Floats = slope_D * z_D - offset_D
+    return shift_D
 
 
 _TABLE = 512
@@ -146,6 +163,8 @@ def posterior(batch: Batch, p: Parameters, mix_KG: Floats | None = None) -> Post
         return Posterior(np.zeros((count, len(GRID))), np.exp(log_mix_PG))
     x_DG = draw_logits(batch, p)
     hit_DG, miss_DG = log_success(x_DG)
+    shift_D = confidence_shift(batch, p)
+    x_DG, hit_DG = x_DG + shift_D[:, None], hit_DG + shift_D[:, None]
     pass_C, fail_C = verdict_logs(batch, p)
     counted = batch.candidate_D >= 0
     if batch.exclusive_P.all():

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from outlay.batch import DRAW, NOTE, VERDICT, Batch, Floats, Ints, Top, draws_made, votes
-from outlay.beliefs.model import GRID, SIGMA, THETA, Parameters, Posterior, log_success, standardised, verdict_logs
+from outlay.beliefs.model import GRID, SIGMA, THETA, Parameters, Posterior, confidence_shift, log_success, verdict_logs
 
 LEADS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 7.0])
 """Leads at which a voting plan stops, in votes of the arm that is bought."""
@@ -112,8 +112,7 @@ def _state(batch: Batch, post: Posterior, first: Top, p: Parameters) -> _State:
     unseen_PG = np.maximum(post.total_PG - leader_PG - runner_PG, 0.0)
     count = len(batch.point_C)
     if count:
-        shift_D = p.slope_S[batch.slot_D] * standardised(batch.confidence_D, batch.slot_D, p)
-        weight_D = vote_weight(batch.klass_P[batch.point_D], batch.slot_D, p) + shift_D
+        weight_D = vote_weight(batch.klass_P[batch.point_D], batch.slot_D, p) + confidence_shift(batch, p)
         counted = batch.candidate_D >= 0
         ok_C, bad_C = verdict_logs(batch, p)
         support_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)

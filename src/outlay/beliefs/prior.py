@@ -12,13 +12,14 @@ from typing import Any, final
 
 import numpy as np
 
-from outlay.batch import Batch, DrawRow, Floats, Valuation, pack, top
+from outlay.batch import Batch, DrawRow, Floats, Valuation, draws_made, pack, top
 from outlay.beliefs import plans
 from outlay.beliefs.base import Record
 from outlay.beliefs.model import (
     GRID,
     THETA,
     Parameters,
+    confidence_shift,
     draw_logits,
     log_success,
     partition,
@@ -26,7 +27,8 @@ from outlay.beliefs.model import (
     standardised,
 )
 
-PSEUDO_PROMPTS = 6.0
+PSEUDO_PROMPTS = 2.0
+SUREST = 1 - 1e-6
 SPREAD = 2.2
 """Standard deviation of the prior law of difficulty, logit scale: nearly uniform in success, with both ends alive."""
 SKILL, SKILL_STEP, SKILL_SD = 0.3, 0.5, 1.2
@@ -38,8 +40,8 @@ VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 VERDICT_WEIGHT = 12.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
-ROUNDS = 8
-HOPELESS, DOUBT = 1.9, 0.8
+ROUNDS, MIXING = 4, 12
+HOPELESS, DOUBT = 1.9, .9
 """From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. The hopeless
 end (success below .15) must earn its share: each round of learning it keeps only this part of what it explains."""
 
@@ -58,14 +60,13 @@ class Prior:
         self._classes: dict[str, int] = {}
         law = np.exp(-0.5 * (GRID / SPREAD) ** 2)
         self._law_G = law / law.sum()
+        self._ease_G = np.where(np.arange(len(GRID)) == 1, 1.0, 0.0)  # success .98
         self._gather_J = np.full(len(THETA), 1 / len(THETA))
         self._p = self._room(4, 8)
 
     def _room(self, classes: int, slots: int) -> Parameters:
         """Parameters at their priors; slots are refined when they are named."""
         sens, spec = VERDICTS["judge"]
-        ease = np.zeros(len(GRID))
-        ease[1] = 1.0  # second easiest: success .98
         return Parameters(
             mix_KG=np.tile(self._law_G, (classes, 1)),
             gather_KJ=np.tile(self._gather_J, (classes, 1)),
@@ -77,7 +78,9 @@ class Prior:
             spec_KS=np.full((classes, slots), spec),
             own_KS=np.full((classes, slots), OWN),
             shift_S=np.zeros(slots),
-            ease_KG=np.tile(ease, (classes, 1)),
+            ease_KG=np.tile(self._ease_G, (classes, 1)),
+            hits_KS=np.full((classes, slots), 0.5),
+            seen_K=np.zeros(classes),
         )
 
     def slot(self, kind: str, arm: str) -> int:
@@ -137,15 +140,18 @@ class Prior:
         )
 
     def standard(self, batch: Batch, exchange: float) -> tuple[float, float]:
-        """See the contract. A class of which little is known is given the benefit of the doubt: pseudo-prompts at
-        the easy end, not over the whole law, or no chain of many parts would ever be begun."""
+        """See the contract. A class of which little is known has the benefit of the doubt (it is
+        thought easy until something was seen, and better by two standard errors afterwards), or no chain of many parts would ever be begun: with the present belief in
+        200 parts of a class never seen nothing is bought."""
         value = self._value(batch, 1.0 / max(exchange, 1e-12), self._p.ease_KG)
         if not len(value.gain_O):
             return 0.0, 0.0
         best = int(np.argmax(exchange * value.gain_O - value.cost_O))
         if exchange * value.gain_O[best] <= value.cost_O[best]:
             return float(value.best_P[0]), 0.0
-        return float(value.best_P[0] + value.gain_O[best]), float(value.cost_O[best])
+        right = float(value.best_P[0] + value.gain_O[best])
+        seen = float(self._p.seen_K[batch.klass_P[0]])
+        return min(right + 2 * float(np.sqrt((1 - right) / max(seen, 1.0))), SUREST), float(value.cost_O[best])
 
     def own(self, klass: int, slot: int) -> float:
         """The belief with which a sub-flow of this kind is expected to end."""
@@ -208,17 +214,19 @@ class Prior:
                 self._p.scale_S[slot] = max(float(np.std(values)), 1e-3)
 
     def _mixture(self, klass: int, batch: Batch) -> None:
-        """One round of EM for difficulty and for how wrong answers gather, tied to the prior by pseudo-prompts."""
+        """One round of EM for difficulty and for how wrong answers gather, tied to the prior by pseudo-prompts.
+
+        How likely the evidence of a point is at each difficulty does not depend on the mixture, so the mixture is
+        brought to rest for each state of the rest.
+        """
         p = self._p
         post = posterior(batch, p)
-        sum_G = post.total_PG.sum(axis=0)
-        if batch.exclusive_P.all():
-            sum_G *= np.where(GRID > HOPELESS, DOUBT, 1.0)
-        count = sum_G.sum()
-        p.mix_KG[klass] = (sum_G + PSEUDO_PROMPTS * self._law_G) / (count + PSEUDO_PROMPTS)
-        ease = np.zeros(len(GRID))
-        ease[1] = PSEUDO_PROMPTS
-        p.ease_KG[klass] = (sum_G + ease) / (count + PSEUDO_PROMPTS)
+        likely_PG = post.total_PG / p.mix_KG[klass]
+        gathered_P = batch.exclusive_P & (draws_made(batch) > 1)
+        keep_PG = np.where(gathered_P[:, None] & (GRID > HOPELESS), DOUBT, 1.0)
+        p.mix_KG[klass] = _rest(likely_PG, p.mix_KG[klass], keep_PG, PSEUDO_PROMPTS * self._law_G)
+        p.ease_KG[klass] = _rest(likely_PG, p.mix_KG[klass], keep_PG, 0.0 * self._law_G)
+        p.seen_K[klass] = batch.points
         if not batch.exclusive_P.any():
             return
         right_CJ, none_PJ = partition(batch, p.gather_KJ[batch.klass_P])
@@ -297,15 +305,30 @@ class Prior:
         post = posterior(batch, p)
         right_XG = np.vstack([post.right_CG, np.zeros((1, len(GRID)))])[batch.candidate_D[known]]
         total_XG = post.total_PG[batch.point_D[known]]
-        hit_XG = np.exp(log_success(draw_logits(batch, p)[known])[0])
+        shift_X = confidence_shift(batch, p)[known]
+        hit_XG = np.exp(log_success(draw_logits(batch, p)[known] + shift_X[:, None])[0])
         z_X = standardised(batch.confidence_D[known], batch.slot_D[known], p)
         slope_X = z_X * (right_XG - total_XG * hit_XG).sum(axis=1)
         curve_X = z_X**2 * (total_XG * hit_XG * (1 - hit_XG)).sum(axis=1)
+        klass_X = batch.klass_P[batch.point_D[known]]
+        for pair in {*zip(klass_X.tolist(), batch.slot_D[known].tolist(), strict=True)}:
+            of = (klass_X == pair[0]) & (batch.slot_D[known] == pair[1])
+            p.hits_KS[pair] = (right_XG[of].sum() + 1.0) / (of.sum() + 2.0)
         for slot in np.unique(batch.slot_D[known]):
             of = batch.slot_D[known] == slot
             beta = p.slope_S[slot]
             step = (slope_X[of].sum() - (beta - SLOPE) / SLOPE_SD**2) / (curve_X[of].sum() + 1 / SLOPE_SD**2)
             p.slope_S[slot] = float(np.clip(beta + np.clip(step, -0.5, 0.5), 0.0, 4.0))
+
+
+def _rest(likely_PG: Floats, mix_G: Floats, keep_PG: Floats, pseudo_G: Floats) -> Floats:
+    """EM for the weights of a mixture alone."""
+    for _ in range(MIXING):
+        weight_PG = mix_G * likely_PG
+        share_PG = weight_PG / np.maximum(weight_PG.sum(axis=1), 1e-300)[:, None]
+        sum_G = (share_PG * keep_PG).sum(axis=0) + pseudo_G
+        mix_G = sum_G / sum_G.sum()
+    return mix_G
 
 
 def _packed(records: Sequence[Record]) -> Batch:

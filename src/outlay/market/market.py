@@ -395,6 +395,8 @@ class Market:
             parent.add_answer(offer, purchase.slot, text, belief)
         else:
             parent.add_note(offer, text, belief)
+            parent.factor *= belief
+            parent.parts.extend(purchase.children)
         parent.last = purchase.line
         self._go_on(parent)
 
@@ -615,8 +617,26 @@ class Market:
     def _learned(self) -> None:
         self._learn_at = max(int(self._draws * LEARNING_GROWTH), self._draws + FIRST_LEARNING)
         self._appraisal.learned()
+        self._look_back()
         self._active.update(self._parked)
         self._parked.clear()
+
+    def _look_back(self) -> None:
+        """What was learned changes the belief in parts that were decided before."""
+        whole = [point for point in self.points.values() if point.parts]
+        parts = [part for point in whole for part in point.parts]
+        if not parts:
+            return
+        batch = pack(
+            [part.row() for part in parts], [part.draw_rows for part in parts],
+            [part.verdict_rows for part in parts], [()] * len(parts),
+        )  # fmt: skip
+        belief_C = self.setting.belief.value(batch, 1.0).belief_C
+        for part, first in zip(parts, batch.first_P.tolist(), strict=False):
+            if part.leader >= 0 and part.draw_rows:
+                part.best = float(belief_C[first + part.leader])
+        for point in whole:
+            point.factor = float(np.prod([part.best for part in point.parts]))
 
     def _forecast(self) -> Forecast:
         ledger, limits = self.ledger, self.setting.budget.limits()

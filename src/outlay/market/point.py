@@ -29,7 +29,8 @@ class Point:
     __slots__ = (
         "arms", "bought", "chain", "classes", "done", "draw_rows", "even", "evidence", "ended", "factor", "failed", "flow",
         "flight", "kind", "klass", "last", "legs", "lines", "offers", "owner", "parent", "path", "prompt", "remaining",
-        "root", "same", "spent", "stake", "stale", "until", "verdict_rows", "best", "leader", "pattern", "sub_classes",
+        "root", "same", "spent", "stake", "stale", "until", "verdict_rows", "best", "leader", "parts", "pattern",
+        "sub_classes",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,7 @@ class Point:
         self.spent: Cost = FREE
         self.stake = prompt.worth
         self.factor = 1.0  # product of the beliefs of the parts so far
+        self.parts: list[Point] = []
         self.legs = 0  # purchases that the chain still needs
         self.chain = ""  # key of the chain's hold, while one is open
         self.flight = 0  # purchases under way: a call, or flows
@@ -143,8 +145,6 @@ class Point:
         """A step of a chain."""
         seen = self.evidence
         self.evidence = Evidence(seen.draws, seen.verdicts, (*seen.notes, Note(offer.kind, offer.arm, text, belief)))
-        if belief is not None:
-            self.factor *= belief
 
     def answer_of(self, number: int) -> Candidate | None:
         """The first draw of a class."""

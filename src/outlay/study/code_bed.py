@@ -70,7 +70,10 @@ class Line(NamedTuple):
 
 
 class Step(NamedTuple):
-    """outlay at one budget: beside always-big, and beside the rivals' mixing curve at its own cost."""
+    """outlay at one budget: beside always-big, and beside the rivals' mixing curve at its own cost.
+
+    Below the cost of the cheapest rival there is no such curve (`on_curve`); beyond its end it is level.
+    """
 
     budget: float
     score: float
@@ -183,7 +186,7 @@ class _Study:
             max(market.spent) / market.limit,
             line.points,
             interval(float(value) * 100, gap_R * 100),
-            bool(mean_cost_K.min() <= at[0] <= mean_cost_K.max()),
+            bool(mean_cost_K.min() <= at[0]),
         )
 
 

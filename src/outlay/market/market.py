@@ -24,7 +24,7 @@ from outlay.errors import NotDeterministic
 from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
 from outlay.ledger import MemoryLedger
 from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
-from outlay.market.point import Point
+from outlay.market.point import Point, Wanted
 from outlay.market.setting import Setting, Settled
 from outlay.policies import View
 from outlay.policies.base import Choice
@@ -77,6 +77,8 @@ class Market:
         self._new: list[Call] = []
         self._draws = 0
         self._learn_at = FIRST_LEARNING
+        self._epoch = 0
+        self._refused_at = (0.0, -1)
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
         self._even_spent = 0.0
@@ -124,7 +126,23 @@ class Market:
         self._wake()
 
     def _begin_step(self) -> None:
-        """Something may have been freed: who was refused may try again."""
+        """Something may have been freed: who was refused may try again, the most advanced chains first. What they
+        want is still what they wanted, unless the price or the parameters changed."""
+        if not self._refused:
+            return
+        if self._refused_at != (self.setting.pricing.price, self._epoch):
+            self._ops.append(["retry"])
+            self._retry()
+            return
+        chain_waits = False
+        for point in sorted(self._refused.values(), key=_advance):
+            wanted = point.wanted
+            assert wanted is not None
+            opens = bool(wanted.offer.rest) and not point.chain
+            if not (opens and chain_waits) and not self._buy(point, *wanted):
+                chain_waits = chain_waits or opens or bool(point.chain)
+
+    def _retry(self) -> None:
         self._active.update(self._refused)
         self._refused.clear()
 
@@ -146,7 +164,7 @@ class Market:
         choice = self._choose(points, menus, batch, values)
         order: Sequence[int] = range(len(points))
         if any(point.chain for point in points):
-            order = sorted(order, key=lambda i: (not points[i].chain, points[i].legs if points[i].chain else 0))
+            order = sorted(order, key=lambda i: _advance(points[i]))
         first_O = np.searchsorted(batch.point_O, np.arange(len(points))).tolist()
         offer_P, copies_P, wait_P = choice.offer_P.tolist(), choice.copies_P.tolist(), choice.wait_P.tolist()
         limit = self.setting.budget.ms
@@ -171,10 +189,11 @@ class Market:
                 copies = 1 if forced else copies_P[i]
                 gain, cost = (0.0, 0.0) if forced else (float(values.gain_O[row]), float(values.cost_O[row]))
                 # Open chains are topped up before anything is opened.
-                barred = chain_waits and bool(offer.rest) and not point.chain
-                if barred or not self._buy(point, offer, copies, gain, cost, forced):
+                opens = bool(offer.rest) and not point.chain
+                if (opens and chain_waits) or not self._buy(point, offer, copies, gain, cost, forced):
+                    point.wanted = Wanted(offer, copies, gain, cost, forced)
                     self._idle(point, "budget")
-                    chain_waits = chain_waits or bool(point.chain)
+                    chain_waits = chain_waits or opens or bool(point.chain)
         return True
 
     def _appraise(self, points: list[Point], menus: list[list[Offer]]) -> tuple[Batch, Valuation]:
@@ -238,13 +257,25 @@ class Market:
 
     def _idle(self, point: Point, why: str) -> None:
         """Nothing is bought now: the price is too high, or the ledger refused."""
-        self._ops.append(["idle", point.path, why, point.best, point.leader, point.until, point.remaining])
-        self._rest_idle(point, why)
+        op = ["idle", point.path, why, point.best, point.leader, point.until, point.remaining]
+        if why == "budget":
+            assert point.wanted is not None
+            offer, *rest = point.wanted
+            op += [[offer.kind, offer.arm, offer.about], *rest, self.setting.pricing.price]
+        self._ops.append(op)
+        self._set_idle(point, why, self.setting.pricing.price)
 
-    def _rest_idle(self, point: Point, why: str) -> None:
+    def _set_idle(self, point: Point, why: str, price: float) -> None:
+        self._forget(point)
+        if why == "price":
+            self._parked[point.path] = point
+        else:
+            self._refused[point.path] = point
+            self._refused_at = (price, self._epoch)
+
+    def _forget(self, point: Point) -> None:
         for idle in (self._active, self._parked, self._refused):
             idle.pop(point.path, None)
-        (self._parked if why == "price" else self._refused)[point.path] = point
 
     def _buy(
         self, point: Point, offer: Offer, copies: int, gain: float, cost: float, forced: bool, max_tokens: int = 0,
@@ -278,8 +309,8 @@ class Market:
         if not point.bought and point.parent is None:
             self._count_fresh(point, -1)
         point.bought[triple] = ordinal + copies
-        for idle in (self._active, self._parked, self._refused):
-            idle.pop(point.path, None)
+        self._forget(point)
+        point.wanted = None
         point.remaining = max(0.0, point.remaining - cost)
         if call is not None:
             point.flight = 1
@@ -360,8 +391,8 @@ class Market:
         point.done = True
         point.offers, point.flow = (), None
         _believe(point, belief, point.leader)
-        for where in (self.points, self._active, self._parked, self._refused):
-            where.pop(point.path, None)
+        self.points.pop(point.path, None)
+        self._forget(point)
         if point.parent is not None:
             point.ended = candidate
             self._hand_up(point)
@@ -473,8 +504,8 @@ class Market:
                 self.gave_up += 1
                 last = max(chains, key=lambda point: point.legs)
                 self._end(last, "the budget could not pay for the rest of its chain, so it gave up its hold")
-                self._active.update(self._refused)
-                self._refused.clear()
+                self._ops.append(["retry"])
+                self._retry()
             else:
                 for point in list(self._refused.values()):
                     self._end(point, "the budget")
@@ -615,6 +646,7 @@ class Market:
         self._learned()
 
     def _learned(self) -> None:
+        self._epoch += 1
         self._learn_at = max(int(self._draws * LEARNING_GROWTH), self._draws + FIRST_LEARNING)
         self._appraisal.learned()
         self._look_back()
@@ -669,7 +701,6 @@ class Market:
             self.setting.pricing.restore(body["pricing"])
             self._learned()
             return
-        self._begin_step()
         for op in body["ops"]:
             self._repeat(op)
         self.setting.pricing.restore(body["pricing"])
@@ -681,15 +712,20 @@ class Market:
         if op[0] == "open":
             self._open_next()
             return
+        if op[0] == "retry":
+            self._retry()
+            return
         point = self.points.get(op[1])
         if point is None:
             raise NotDeterministic(f"the journal speaks of {op[1]!r}, which is not open: {_ADVICE}")
         if op[0] == "probe":
             self._probe_flows(point, list(point.offers))
         elif op[0] == "idle":
-            _, _, why, best, leader, point.until, point.remaining = op
+            _, _, why, best, leader, point.until, point.remaining, *wanted = op
             _believe(point, best, leader)
-            self._rest_idle(point, why)
+            if wanted:
+                point.wanted = Wanted(self._offered(point, *wanted[0]), *wanted[1:-1])
+            self._set_idle(point, why, wanted[-1] if wanted else 0.0)
         elif op[0] == "end":
             _, _, reason, best, leader = op
             _believe(point, best, leader)
@@ -697,15 +733,20 @@ class Market:
         else:
             self._buy_again(point, *op[2:])
 
+    @staticmethod
+    def _offered(point: Point, kind: str, arm: str, about: int) -> Offer:
+        for offer in point.offers:
+            if (offer.kind, offer.arm, offer.about) == (kind, arm, about):
+                return offer
+        raise NotDeterministic(f"{kind} of {arm} at {point.path!r} is no longer offered: {_ADVICE}")
+
     def _buy_again(
         self, point: Point, kind: str, arm: str, about: int, copies: int, max_tokens: int, best: float, leader: int,
         until: float, remaining: float, gain: float, cost: float, forced: bool, propensity: float, price: float,
         stakes: Sequence[float] = (),
     ) -> None:  # fmt: skip
         """Repeat a purchase as it was journaled."""
-        offer = next((o for o in point.offers if (o.kind, o.arm, o.about) == (kind, arm, about)), None)
-        if offer is None:
-            raise NotDeterministic(f"{kind} of {arm} at {point.path!r} is no longer offered: {_ADVICE}")
+        offer = self._offered(point, kind, arm, about)
         pricing = self.setting.pricing
         pricing.restore({**pricing.state(), "price": price})
         _believe(point, best, leader)
@@ -741,6 +782,11 @@ def _line(point: Point, offer: Offer, copies: int, price: float, max_tokens: int
     if forced:
         line["even"] = True
     return line
+
+
+def _advance(point: Point) -> tuple[bool, int]:
+    """Order of service: open chains, the most advanced first, then the others."""
+    return (not point.chain, point.legs if point.chain else 0)
 
 
 def _home(point: Point) -> str:

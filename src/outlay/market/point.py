@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, final
+from math import log
+from typing import Any, NamedTuple, final
 
 from outlay.answers import Kind
 from outlay.batch import DrawRow, PointRow, VerdictRow
@@ -17,9 +18,17 @@ Triple = tuple[str, str, int]
 
 def working_scale(confidence: float) -> float:
     """Mean log-probabilities are skewed, from −.001 to −1 with equal steps in meaning: use −log(.001 − mean)."""
-    from math import log
-
     return -log(0.001 - min(confidence, 0.0))
+
+
+class Wanted(NamedTuple):
+    """What a point chose and could not reserve."""
+
+    offer: Offer
+    copies: int
+    gain: float
+    cost: float
+    forced: bool
 
 
 @final
@@ -30,7 +39,7 @@ class Point:
         "arms", "bought", "chain", "classes", "done", "draw_rows", "even", "evidence", "ended", "factor", "failed", "flow",
         "flight", "kind", "klass", "last", "legs", "lines", "offers", "owner", "parent", "path", "prompt", "remaining",
         "root", "same", "spent", "stake", "stale", "until", "verdict_rows", "best", "leader", "parts", "pattern",
-        "sub_classes",
+        "sub_classes", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +74,7 @@ class Point:
         self.best, self.leader = 0.0, -1
         self.ended: Candidate | None = None
         self.pattern: tuple[Offer, ...] = ()  # what it offered when fresh
+        self.wanted: Wanted | None = None
         self.sub_classes: dict[str, int] = {}  # the class of the points that an offer's flows would open, by kind
 
     def start(self, start: Start) -> bool:

@@ -262,7 +262,3 @@ def test_the_demo_shows_a_run_a_comparison_a_receipt_and_what_to_do_next(tmp_pat
         "OPENAI_BASE_URL",
     ):
         assert words in done.stdout
-    summary = tmp_path / "demo.outlay" / "summary.json"
-    assert json.loads(summary.read_text())["resumed"] is False
-    assert outlay("demo", "--budget", "2ktok", cwd=tmp_path).returncode == 0
-    assert json.loads(summary.read_text())["resumed"] is False

@@ -13,6 +13,20 @@ EXAMPLES = """\
 examples:
   outlay models
   outlay models --config outlay.toml
+
+a config file, cheap to dear; flags go before it:
+  budget = ["2usd", "10min"]      # also check, answer, strategy, policy, seed, abstain, …
+  [[model]]
+  name = "small"                  # also model, mode, temperature, max_tokens
+  price_in = 0.15                 # dollars per million tokens
+  price_out = 0.60
+  [[model]]
+  name = "big"
+  endpoint = "other"              # without it, the one in OPENAI_BASE_URL
+  [[endpoint]]
+  name = "other"
+  url = "http://localhost:8000/v1"
+  key_env = "OTHER_KEY"           # the variable that holds the key
 """
 
 

@@ -56,6 +56,8 @@ def _facts(
         rows.append(
             ("overdraft", f"[red]{over}[/]: an endpoint used more than it may; nothing was bought after that")
         )
+    if summary.resumed:
+        rows.append(("resumed", "went on from where it was; nothing was bought twice"))
     rows.append(("ended", _plain(summary.end_sentence)))
     if summary.gave_up:
         rows.append(

@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 
 from outlay.cli import exits
 from outlay.cli.answers import find
@@ -26,6 +27,7 @@ from outlay.types import Answer, Prompt
 
 PROBLEMS: Final = "problems.jsonl"
 CHECK: Final = "outlay.cli.countdown:solves"
+RUNS: Final = 3
 FINISHED: Final = "summary.json"
 """Written at the end of a demo: the next one starts anew. Without it, the next one goes on."""
 
@@ -117,33 +119,34 @@ def _class(prompt: Prompt) -> str:
 
 
 def replay(console: Console, folder: Path) -> None:
-    """Rules on recorded answers of real models, where the recording is there."""
+    """Rules people use and outlay itself on recorded answers of real models, where the recording is there."""
     from outlay.study.code_bed import conclusion, table
+    from outlay.study.code_runs import market
 
-    try:
-        made = table(folder)
-    except OSError:
-        return
     console.print("\n[bold]2. Real models: recorded answers to HumanEval, replayed under each rule[/]")
+    try:
+        with console.status("replaying"):
+            made = table(folder, market=market(folder, budgets=(1.0,), seeds=range(RUNS)))
+    except OSError:
+        console.print(f"   the recording is not in {escape(str(folder))}")
+        return
     console.print(
         f"   {made.tasks} tasks; {made.checked} have an example to check against. Costs are shares of asking"
     )
-    console.print(
-        "   the big model once for every task. Each rule is tuned on other tasks than it is shown on.\n"
-    )
+    console.print("   the big model once for every task. Each rule is tuned on other tasks than it is shown")
+    console.print(f"   on; outlay is not tuned, and its figures are means of {RUNS} runs.\n")
     shown = rich_table(
         "rule", "solved", "cost", "points more than the big model", "95 % interval", right="bcde"
     )
     for line in made.at_cost:
         points = line.points
         between = f"{points.low:+.1f} to {points.high:+.1f}"
-        shown.add_row(
-            line.name, f"{line.score:.1%}", f"{line.cost.value:.2f}", f"{points.value:+.1f}", between
-        )
+        cells = (f"{line.score:.1%}", f"{line.cost.value:.2f}", f"{points.value:+.1f}", between)
+        shown.add_row(line.name, *cells, style="bold" if line.name == "outlay" else None)
     console.print(shown)
     console.print()
     for sentence in conclusion(made):
-        console.print(f"   {escape(sentence)}")
+        console.print(Padding(escape(sentence), (0, 0, 0, 3)))
 
 
 def receipt(console: Console, prepared: Prepared, ended: Ended) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from outlay.cli import main
+from outlay.cli.models import EXAMPLES
 
 
 @pytest.fixture(autouse=True)
@@ -54,4 +55,16 @@ def test_models_of_a_config_file_are_shown_with_their_prices(
         ("small", 0.6),
         ("[big]:greedy", None),
         ("[big]", None),
+    ]
+
+
+def test_the_config_file_of_the_help_is_one(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    text = EXAMPLES.partition("flags go before it:\n")[2]
+    (tmp_path / "c.toml").write_text(text)
+    rows = json.loads(shown(capsys, "models", "--config", "c.toml", "--json"))
+    assert [(row["name"], row["engine"]) for row in rows] == [
+        ("small:greedy", "http"),
+        ("small", "http"),
+        ("big:greedy", "other"),
+        ("big", "other"),
     ]

@@ -83,6 +83,11 @@ def test_refused_rows_duplicates_and_what_was_given_up_are_told():
     assert "2 chains half-way" in text
 
 
+def test_a_resumed_run_says_so():
+    assert "nothing was bought twice" in shown(summary(resumed=True))
+    assert "bought twice" not in shown(summary())
+
+
 def test_an_overdraft_is_named():
     assert "overdraft 120 tok" in shown(summary(overdraft=Cost(tok=120)))
     assert "overdraft" not in shown(summary())

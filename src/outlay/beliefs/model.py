@@ -24,8 +24,8 @@ from outlay.batch import Batch, Bools, Floats, top
 GRID = np.linspace(-4.8, 4.8, 17)
 """Difficulties δ on the logit scale: success from .992 to .008 at skill 0."""
 
-THETA = np.array([0.05, 0.5, 3.0, 20.0, 40.0])
-SIGMA = np.array([0.0, 0.0, 0.0, -2.0, -1.0])
+THETA = np.array([0.05, 0.5, 10.0, 20.0, 40.0])
+SIGMA = np.array([0.0, 0.0, -1.0, -2.0, -1.0])
 """How wrong answers may gather: concentration θ and discount σ of a two-parameter process. The first three are
 Chinese restaurants, from one loved wrong answer to many small ones; the last two spread over −θ/σ = 10 and 40 classes
 evenly, without which an even spread is mistaken for a hopeless prompt whose wrong answers gather.
@@ -204,6 +204,35 @@ def _exclusive(
     total_PG = none_PG.copy()
     np.logaddexp.at(total_PG, at, right_CG)
     return _majority(batch, x_DG, right_CG, counted), total_PG
+
+
+def evidence(batch: Batch, p: Parameters) -> Floats:
+    """How likely everything seen at each point is, by difficulty and by how wrong answers gather, up to a factor of
+    the point's own, (P, G, J). What does not exclude each other does not gather."""
+    x_DG = draw_logits(batch, p)
+    hit_DG, miss_DG = log_success(x_DG)
+    shift_D = confidence_shift(batch, p)
+    x_DG, hit_DG = x_DG + shift_D[:, None], hit_DG + shift_D[:, None]
+    pass_C, fail_C = verdict_logs(batch, p)
+    counted = batch.candidate_D >= 0
+    at, points, count = batch.point_C, batch.points, len(batch.point_C)
+    base_PG = sum_by(batch.point_D, miss_DG, points)
+    add_CG = sum_by(batch.candidate_D[counted], x_DG[counted], count)
+    crp_CJ, crp_PJ = partition(batch, np.ones((points, len(THETA))))
+    fail_P = np.bincount(at, weights=fail_C, minlength=points)
+    right_CJ = crp_CJ + (pass_C - fail_C + fail_P[at])[:, None]
+    right_CGJ = (base_PG[at] + add_CG)[:, :, None] + right_CJ[:, None, :]
+    none_PGJ = base_PG[:, :, None] + (crp_PJ + fail_P[:, None])[:, None, :]
+    peak_P = none_PGJ.max(axis=(1, 2))
+    np.maximum.at(peak_P, at, right_CGJ.max(axis=(1, 2)))
+    likely = np.exp(none_PGJ - peak_P[:, None, None])
+    np.add.at(likely, at, np.exp(right_CGJ - peak_P[at][:, None, None]))
+    if not batch.exclusive_P.all():
+        flat_PG = np.zeros((points, len(GRID)))
+        _, alone_PG = _alone(batch, flat_PG, hit_DG, miss_DG, pass_C, fail_C, counted)
+        alone_PG = np.exp(alone_PG - alone_PG.max(axis=1)[:, None])
+        likely = np.where(batch.exclusive_P[:, None, None], likely, alone_PG[:, :, None])
+    return likely
 
 
 def _majority(batch: Batch, x_DG: Floats, right_CG: Floats, counted: Bools) -> Floats:

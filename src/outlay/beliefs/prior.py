@@ -21,8 +21,8 @@ from outlay.beliefs.model import (
     Parameters,
     confidence_shift,
     draw_logits,
+    evidence,
     log_success,
-    partition,
     posterior,
     standardised,
 )
@@ -40,10 +40,11 @@ VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 VERDICT_WEIGHT = 12.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
-ROUNDS, MIXING = 4, 12
-HOPELESS, DOUBT = 1.9, .9
-"""From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. The hopeless
-end (success below .15) must earn its share: each round of learning it keeps only this part of what it explains."""
+ROUNDS, MIXING = 2, 50
+DOUBT, DOUBTED = 0.8, 0.2
+"""From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. So what is
+seldom right must earn its share: each round of learning it keeps only a part of what it explains, from all of it at
+success `DOUBTED` down to `DOUBT` at success 0."""
 
 
 @final
@@ -60,6 +61,8 @@ class Prior:
         self._classes: dict[str, int] = {}
         law = np.exp(-0.5 * (GRID / SPREAD) ** 2)
         self._law_G = law / law.sum()
+        success_G = 1 / (1 + np.exp(GRID - SKILL))
+        self._keep_G = 1 - (1 - DOUBT) * np.maximum(0.0, 1 - success_G / DOUBTED)
         self._ease_G = np.where(np.arange(len(GRID)) == 1, 1.0, 0.0)  # success .98
         self._gather_J = np.full(len(THETA), 1 / len(THETA))
         self._p = self._room(4, 8)
@@ -214,30 +217,25 @@ class Prior:
                 self._p.scale_S[slot] = max(float(np.std(values)), 1e-3)
 
     def _mixture(self, klass: int, batch: Batch) -> None:
-        """One round of EM for difficulty and for how wrong answers gather, tied to the prior by pseudo-prompts.
-
-        How likely the evidence of a point is at each difficulty does not depend on the mixture, so the mixture is
-        brought to rest for each state of the rest.
-        """
+        """Difficulty and how wrong answers gather, by EM, tied to the prior by pseudo-prompts."""
         p = self._p
-        post = posterior(batch, p)
-        likely_PG = post.total_PG / p.mix_KG[klass]
+        likely_PGJ = evidence(batch, p)
         gathered_P = batch.exclusive_P & (draws_made(batch) > 1)
-        keep_PG = np.where(gathered_P[:, None] & (GRID > HOPELESS), DOUBT, 1.0)
-        p.mix_KG[klass] = _rest(likely_PG, p.mix_KG[klass], keep_PG, PSEUDO_PROMPTS * self._law_G)
-        p.ease_KG[klass] = _rest(likely_PG, p.mix_KG[klass], keep_PG, 0.0 * self._law_G)
+        keep_PG = np.where(gathered_P[:, None], self._keep_G, 1.0)
+        # From the prior each time: what was learned from few votes would hold what many say.
+        mix_G, gather_J, ease_G = self._law_G, self._gather_J, self._law_G
+        for _ in range(MIXING):
+            weight_PGJ = likely_PGJ * mix_G[:, None] * gather_J
+            weight_PGJ /= np.maximum(weight_PGJ.sum(axis=(1, 2)), 1e-300)[:, None, None]
+            sum_G = (weight_PGJ.sum(axis=2) * keep_PG).sum(axis=0)
+            ease_G = sum_G / sum_G.sum()
+            mix_G = sum_G + PSEUDO_PROMPTS * self._law_G
+            mix_G /= mix_G.sum()
+            if gathered_P.any():
+                gather_J = weight_PGJ[batch.exclusive_P].sum(axis=(0, 1)) + PSEUDO_PROMPTS * self._gather_J
+                gather_J /= gather_J.sum()
+        p.mix_KG[klass], p.gather_KJ[klass], p.ease_KG[klass] = mix_G, gather_J, ease_G
         p.seen_K[klass] = batch.points
-        if not batch.exclusive_P.any():
-            return
-        right_CJ, none_PJ = partition(batch, p.gather_KJ[batch.klass_P])
-        right_CJ = np.exp(right_CJ - np.logaddexp.reduce(right_CJ, axis=1)[:, None])
-        none_PJ = np.exp(none_PJ - np.logaddexp.reduce(none_PJ, axis=1)[:, None])
-        belief_C = post.right_CG.sum(axis=1)
-        unseen_P = 1 - np.bincount(batch.point_C, weights=belief_C, minlength=batch.points)
-        one = batch.exclusive_P
-        sum_J = (belief_C[:, None] * right_CJ)[one[batch.point_C]].sum(axis=0)
-        sum_J += (np.maximum(unseen_P, 0)[:, None] * none_PJ)[one].sum(axis=0)
-        p.gather_KJ[klass] = (sum_J + PSEUDO_PROMPTS * self._gather_J) / (sum_J.sum() + PSEUDO_PROMPTS)
 
     def _subflows(self, klass: int, records: Sequence[Record]) -> None:
         """With what belief sub-flows end in this class."""
@@ -319,16 +317,6 @@ class Prior:
             beta = p.slope_S[slot]
             step = (slope_X[of].sum() - (beta - SLOPE) / SLOPE_SD**2) / (curve_X[of].sum() + 1 / SLOPE_SD**2)
             p.slope_S[slot] = float(np.clip(beta + np.clip(step, -0.5, 0.5), 0.0, 4.0))
-
-
-def _rest(likely_PG: Floats, mix_G: Floats, keep_PG: Floats, pseudo_G: Floats) -> Floats:
-    """EM for the weights of a mixture alone."""
-    for _ in range(MIXING):
-        weight_PG = mix_G * likely_PG
-        share_PG = weight_PG / np.maximum(weight_PG.sum(axis=1), 1e-300)[:, None]
-        sum_G = (share_PG * keep_PG).sum(axis=0) + pseudo_G
-        mix_G = sum_G / sum_G.sum()
-    return mix_G
 
 
 def _packed(records: Sequence[Record]) -> Batch:

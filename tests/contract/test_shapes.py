@@ -146,6 +146,11 @@ def test_two_units_are_both_obeyed_and_the_binding_one_is_used() -> None:
 # ── judged best-of-n ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def either(prompt_id: str) -> float:
+    """Mostly very likely or very unlikely to be right."""
+    return chance("difficulty", prompt_id).betavariate(0.7, 0.5)
+
+
 def judged(quality: float, kind: str) -> Simulated:
     """Texts that are right or not, or numbers, and a judge that is right with chance `quality`."""
 
@@ -155,7 +160,7 @@ def judged(quality: float, kind: str) -> Simulated:
             assert isinstance(call.payload, Ask)
             says = f"answer:\n{RIGHT}\n" in call.payload.messages[-1].content
             return Completion("yes" if says == (r.random() < quality) else "no", output_tokens=2)
-        hit = r.random() < beta(call.prompt_id)
+        hit = r.random() < (either if kind == "text" else beta)(call.prompt_id)
         if kind == "text":
             return Completion(RIGHT if hit else f"text {r.randint(0, 10**9)}", output_tokens=10)
         return Completion(RIGHT if hit else str(r.randint(20, 29)), output_tokens=10)
@@ -175,8 +180,9 @@ def test_a_judge_is_bought_where_it_tells_and_only_there(quality: float, kind: s
     """Its quality is given for texts; for numbers it is learned from what the votes say."""
     known = {"judge": (quality, quality)} if kind == "text" else None
     market = play(
-        best_of, prompts(500, kind), (SMALL, JUDGE), judged(quality, kind), budget=Budget(outtok=500 * 30), known=known
-    )
+        best_of, prompts(500, kind), (SMALL, JUDGE), judged(quality, kind), budget=Budget(outtok=500 * 30), known=known,
+        open_points=50,
+    )  # fmt: skip
     late = market.settled if known else market.settled[len(market.settled) // 2 :]
     looks = sum(bought(settled, "judge") for settled in late) / len(late)
     assert looks > 0.4 if quality > 0.5 else looks < (0.001 if known else 0.25), looks
@@ -239,17 +245,9 @@ def test_code_is_drawn_until_it_passes_escalates_and_gives_up_where_nothing_help
 
 def test_a_fresh_prompt_can_buy_the_dear_model_straight() -> None:
     """The cheap look costs .3 of the dear model and is hardly ever right."""
-    engine = voter(lambda prompt_id: 0.0)
-
-    def answer(call: Call, ordinal: int) -> Completion:
-        hit = chance(call.prompt_id, call.arm.name, ordinal).random() < (0.12 if call.arm is SMALL else 0.85)
-        return Completion(RIGHT if hit else str(chance(call.key).randint(20, 40)), output_tokens=30 if call.arm is SMALL else 100)
-
-    def cost(call: Call) -> Cost:
-        return flat(call, 30 if call.arm is SMALL else 100)
-
-    engine = Simulated(answer, cost, cost)
-    market = play(vote, prompts(600), (SMALL, BIG), engine, budget=Budget(outtok=600 * 130), open_points=60)
+    engine = coder(lambda _, arm: 0.12 if arm == "small" else 0.85, {"small": 30, "big": 100})
+    rows = prompts(600, "text")
+    market = play(best_of, rows, (SMALL, BIG, CHECK), engine, budget=Budget(outtok=600 * 130), open_points=60)
     late = [s for s in market.settled if int(s.prompt.id[1:]) >= 200 and not any("even" in line for line in s.lines)]
     straight = [s for s in late if s.lines and s.lines[0]["arm"] == "big"]
     assert len(straight) >= 0.8 * len(late), len(straight) / len(late)

@@ -53,7 +53,8 @@ class _Best:
             return
         worth_XN = self.stake_O[rows][:, None] * gain_XN
         net_XN = worth_XN - self.price * cost_XN
-        ratio_XN = worth_XN / np.maximum(cost_XN, 1e-15)
+        # What is free is bought at any price and sets none.
+        ratio_XN = np.divide(worth_XN, cost_XN, out=np.zeros_like(worth_XN), where=cost_XN > 0)
         index = np.arange(len(rows))
         best = net_XN.argmax(axis=1)
         better = net_XN[index, best] > self.net_O[rows]
@@ -300,15 +301,12 @@ def _verdicts(
     after = np.maximum(own * sens, other_pass) + np.maximum(own * (1 - sens), other_fail)
     cost = batch.cost_O[rows]
     best.offer(rows, np.maximum(after - s.best_P[at], 0.0)[:, None], cost[:, None])
-    # Followed by draws that get the same verdict: the best such offer of the point by hits per cost.
+    # Followed by draws that get the same verdict: the best such offer of the point, as valued just before.
     draws = np.nonzero((batch.effect_O == DRAW) & (batch.then_O >= 0))[0]
     lead = np.nonzero(is_leader)[0]
     if not len(draws) or not len(lead):
         return
-    total_DG = post.total_PG[batch.point_O[draws]]
-    each = batch.cost_O[draws] + batch.then_cost_O[draws] + batch.rest_O[draws]
-    rate = (total_DG * success_OG[draws]).sum(axis=1) / np.maximum(each, 1e-15)
-    order = np.lexsort((rate, batch.point_O[draws]))
+    order = np.lexsort((best.net_O[draws], batch.point_O[draws]))
     chosen_P = np.full(batch.points, -1, dtype=np.int64)
     chosen_P[batch.point_O[draws][order]] = draws[order]  # the last assignment of a point is its best
     follow = chosen_P[at[lead]]

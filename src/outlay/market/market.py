@@ -75,7 +75,8 @@ class Market:
         self._refused: dict[str, Point] = {}  # what they chose could not be reserved
         self._ops: list[list[Any]] = []
         self._new: list[Call] = []
-        self._draws = 0
+        self._draws = 0  # answers that came back
+        self._told = 0  # verdicts that came back
         self._learn_at = FIRST_LEARNING
         self._epoch = 0
         self._refused_at = (0.0, -1)
@@ -105,9 +106,8 @@ class Market:
         self._open_prompts()
         self._value_and_price()
         while not self.finished:
-            acted = self._round(elapsed_ms)
             self._open_prompts()
-            if not acted and (self.flight or not self._unblock()):
+            if not self._round(elapsed_ms) and (self.flight or not self._unblock()):
                 break
         calls, self._new = self._new, []
         self.lines.append(("step", {"ops": self._ops, "pricing": self.setting.pricing.state()}))
@@ -446,6 +446,7 @@ class Market:
                 self._draws += 1
                 point.add_draw(offer, slot, completion)
             elif offer.effect == "verdict":
+                self._told += 1
                 point.add_verdict(offer, slot, offer.read(completion), completion.text)
             else:
                 point.add_note(offer, offer.read(completion), None)
@@ -512,6 +513,10 @@ class Market:
             return True
         if self._parked:
             pricing = self.setting.pricing
+            if self._next < len(self.prompts):  # they hold the place of prompts for which the rest is set aside
+                for point in list(self._parked.values()):
+                    self._end(point, "no offer is worth its price")
+                return True
             highest = max(point.until for point in self._parked.values())
             pricing.restore({**pricing.state(), "price": min(pricing.price, highest) * 0.999})
             self._wake()
@@ -632,7 +637,7 @@ class Market:
         self._records.setdefault(point.klass, deque(maxlen=REMEMBERED)).append(point)
 
     def _learn_if_due(self) -> None:
-        if self._draws < self._learn_at:
+        if self._draws + self._told < self._learn_at:
             return
         records = [
             Record(point.row()._replace(stake=1.0), point.draw_rows, point.verdict_rows, point.even)
@@ -647,7 +652,8 @@ class Market:
 
     def _learned(self) -> None:
         self._epoch += 1
-        self._learn_at = max(int(self._draws * LEARNING_GROWTH), self._draws + FIRST_LEARNING)
+        seen = self._draws + self._told
+        self._learn_at = max(int(seen * LEARNING_GROWTH), seen + FIRST_LEARNING)
         self._appraisal.learned()
         self._look_back()
         self._active.update(self._parked)

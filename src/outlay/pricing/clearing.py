@@ -13,6 +13,9 @@ from outlay.types import Budget, Cost
 HIGH = 1e30
 """Before the first forecast: nothing is worth it. Finite, so that it can be written down."""
 
+CAUTION = 3.0
+"""How much above the first forecast, which rests on priors, the price starts: bargains first, and what they teach."""
+
 SLOWEST_FALL, SMALL = 0.7, 0.02
 """Most that a price falls in one step, and the change below which it stays as it is, so that what was valued stands."""
 
@@ -52,7 +55,9 @@ class Clearing:
             return
         old = self.price
         new = self._clearing(forecast)
-        if old < HIGH:
+        if old >= HIGH:
+            new *= CAUTION
+        else:
             # Points between two purchases are forecast too low, so a fall is taken in steps; a rise at once.
             new = max(new, old * SLOWEST_FALL)
         if old >= HIGH or abs(new - old) > SMALL * old:
@@ -73,8 +78,9 @@ class Clearing:
         # Where the spend jumps over what is left, the price stays above the jump: what is left over then is spent
         # at a later, lower price, while an overspent budget cannot be mended.
         too_much = levels[total > forecast.left]
-        if not len(too_much):
-            return 0.0
+        if not len(too_much):  # everything fits; of two offers that bring the same the cheaper is still the better
+            some = levels[levels > 0]
+            return float(some.min()) / 2 if len(some) else 0.0
         above = levels[levels > too_much.max()]
         return float(above.min()) if len(above) else float(too_much.max()) * 1.5
 

@@ -37,7 +37,7 @@ SLOPE, SLOPE_SD = 0.6, 0.6
 OWN, OWN_WEIGHT = 0.5, 1.0
 VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 """Sensitivity and specificity thought of a verdict kind before anything is known; other kinds like a judge."""
-VERDICT_WEIGHT = 12.0
+VERDICT_WEIGHT = 4.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
 ROUNDS, MIXING = 2, 50
@@ -262,9 +262,13 @@ class Prior:
                 continue
             sens0, spec0 = VERDICTS.get(kind, VERDICTS["judge"])
             of = with_verdicts.slot_V == slot
-            y, ok, w = y_V[of], ok_V[of], VERDICT_WEIGHT
-            p.sens_KS[klass, slot] = (w * sens0 + (y * ok).sum()) / (w + y.sum())
-            p.spec_KS[klass, slot] = (w * spec0 + ((1 - y) * (1 - ok)).sum()) / (w + (1 - y).sum())
+            # The votes leave doubt about who is right, so shares of passes would be drawn to the middle; passes are
+            # regressed on the belief instead: E[pass] = y · sens + (1 − y) · (1 − spec), with the prior as a ridge.
+            design = np.column_stack([y_V[of], 1 - y_V[of]])
+            ridge = VERDICT_WEIGHT * np.eye(2)
+            told_by = design.T @ ok_V[of] + VERDICT_WEIGHT * np.array([sens0, 1 - spec0])
+            sens, false_pass = np.clip(np.linalg.solve(design.T @ design + ridge, told_by), 0.02, 0.98)
+            p.sens_KS[klass, slot], p.spec_KS[klass, slot] = sens, 1 - false_pass
 
     def _skills(self, klass: int, even: Sequence[Record]) -> None:
         """Skill of each arm in this class, and the shift of sub-flows, from the evenly bought share: one draw of the

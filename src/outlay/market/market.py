@@ -245,12 +245,14 @@ class Market:
         return View(batch, values, price, *(np.array(x, dtype=np.int64) for x in (arm_O, bought_O, arm_D)))
 
     def _even_offer(self, point: Point, menu: list[Offer]) -> Offer | None:
-        """For a prompt of the evenly bought share: a model or sub-flow that it has not had once."""
+        """For a prompt of the evenly bought share: a model, a sub-flow or a judge that it has not had once."""
         if not point.even or not self.setting.policy.priced or self._even_spent > EVEN_BUDGET:
             return None
-        for offer in menu:
-            if offer.effect == "draw" and (offer.kind, offer.arm, offer.about) not in point.bought:
-                return offer
+        had = {triple[:2] for triple in point.bought}
+        for effect in ("draw", "verdict"):
+            for offer in menu:
+                if offer.effect == effect and (offer.kind, offer.arm) not in had:
+                    return offer
         return None
 
     # ── the operations ───────────────────────────────────────────────────────────────────────────────────────────

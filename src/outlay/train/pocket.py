@@ -1,4 +1,4 @@
-"""Train the pocket model from scratch: `python -m outlay.train.pocket --out DIR --tokens 14.5e6 --seed 0`.
+"""Train the pocket model from scratch: `python -m outlay.train.pocket --out DIR --tokens 11.9e6 --seed 0`.
 
 A plain decoder in the Qwen3 shape with its state-dict names, so that other runtimes load the same tensors.
 Each step sees one part Countdown and one part chained problems of one mode; the schedule follows tokens,
@@ -28,16 +28,17 @@ from outlay.train.bpe import tokenizer_in
 
 EPSILON: Final = 1e-6
 
-COUNTDOWN_TOKENS, CHAIN_TOKENS = (1_700, 2_700), (2_400, 1_400)
-"""Tokens of a step's two parts, before `LATE` and from then on: chains are nearly learned by then, and meant
-to stay imperfect, while Countdown goes on improving."""
-LATE: Final = 0.71
-THINK_SHARE: Final = 0.68
-"""Share of chained parts in mode `think`; control tokens are reweighted so that the learned prior is even."""
-EASY_SHORT_FROM, EASY_SHORT_SHARE, EASY_K = 0.44, 0.6, 2
+COUNTDOWN_TOKENS, CHAIN_TOKENS = (1_700, 3_300), (2_400, 800)
+"""Tokens of a step's two parts, before `LATE` and from then on."""
+THINK_SHARE: Final = (0.68, 0.2)
+"""Share of chained parts in mode `think`, likewise; control tokens are reweighted so that the learned prior
+is even. Late parts are few: `think` is nearly learned by then and meant to stay imperfect, or nothing would
+be left to allocate, while Countdown goes on improving."""
+LATE: Final = 0.83
+EASY_SHORT_FROM, EASY_SHORT_SHARE, EASY_K = 0.53, 0.6, 2
 """From this progress on, so many of the `short` parts have at most `EASY_K` operations: beyond, an answer
 without a trace is little more than a guess, however long one trains."""
-CURRICULUM: Final = 0.22
+CURRICULUM: Final = 0.26
 """Share of training by which chains of every length are seen."""
 WARMUP_STEPS: Final = 50
 FLAT: Final = 0.47
@@ -161,19 +162,20 @@ class Source:
     def chains(self, progress: float) -> Part:
         """Draw chained problems of one mode and about one length, `hi` mixed."""
         rng = self._rng
-        mode = "think" if rng.random() < THINK_SHARE else "short"
+        late = progress >= LATE
+        mode = "think" if rng.random() < THINK_SHARE[late] else "short"
         most = min(max(problems.CHAIN_KS), 2 + int(progress / CURRICULUM * 9))
         easy = EASY_SHORT_SHARE if progress >= EASY_SHORT_FROM else 0.0
         k = int(rng.integers(1, EASY_K + 1 if mode == "short" and rng.random() < easy else most + 1))
         expected = 16 + 5 * k + (5.5 * k if mode == "think" else 0)
-        count = max(16, int(CHAIN_TOKENS[progress >= LATE] / expected))
+        count = max(16, int(CHAIN_TOKENS[late] / expected))
         k_R = np.clip(k + rng.integers(-1, 2, count + 8), 1, most)
         chains = draws.draw_chains(k_R, rng.choice(problems.CHAIN_HIS, count + 8), rng)
         keep = ~draws.held_out_chains(chains)
         chains = draws.Chains(*(column[keep][:count] for column in chains))
         # How much likelier this mode is drawn at this length than at an even prior.
         short = (1 - easy) + (easy * most / EASY_K if k <= EASY_K else 0.0)
-        share = THINK_SHARE if mode == "think" else (1 - THINK_SHARE) * short
+        share = THINK_SHARE[late] if mode == "think" else (1 - THINK_SHARE[late]) * short
         return Part(self._writer.chains(chains, mode, rng), mode, 0.5 / share)
 
     def countdowns(self, progress: float) -> Part:
@@ -283,7 +285,7 @@ def main() -> None:
     """Read the options and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="directory of checkpoints and log")
-    parser.add_argument("--tokens", type=float, default=14.5e6, help="tokens to train on")
+    parser.add_argument("--tokens", type=float, default=11.9e6, help="tokens to train on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Run numpy's matrix products on one thread for a while.
 
-The products of the pocket model are far too small to share: with another busy process beside it, a second
-BLAS thread makes generation ten to a hundred times slower, as each product waits for a core.
+The products of the pocket model are far too small to share: with other busy processes beside it, a second
+BLAS thread made generation 3 to 40 times slower, as each product waits for a core.
 """
 
 import ctypes

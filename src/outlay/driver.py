@@ -155,7 +155,12 @@ def _setting(job: Job) -> Setting:
     if job.strategy not in STRATEGIES:
         raise UnknownName("strategy", job.strategy, STRATEGIES)
     models = list(dict.fromkeys((arm.engine, arm.model, arm.mode) for arm in job.arms if arm.role == "model"))
-    rank = {arm.name: models.index((arm.engine, arm.model, arm.mode)) for arm in job.arms if arm.role == "model"}
+    # One greedy answer is usually right more often than one sampled answer of the same model.
+    rank = {
+        arm.name: models.index((arm.engine, arm.model, arm.mode)) + (0.5 if arm.deterministic else 0.0)
+        for arm in job.arms
+        if arm.role == "model"
+    }
     names = list(dict.fromkeys(arm.name.removesuffix(":greedy") for arm in job.arms if arm.role == "model"))
     if job.budget.usd is not None:
         unknown = [arm.name for arm in job.arms if arm.role != "check" and not arm.price.known()]
@@ -186,6 +191,7 @@ class _Run:
         self._answered = 0
         self._out = None
         self._replayed = 0
+        self._back: dict[str, Delivery] = {}  # came back before a crash; delivered with the rest of its step
         self._began = time.monotonic()
         self._before_ms = 0
         self.resumed = self.journal.identify(_fingerprint(job))
@@ -204,8 +210,7 @@ class _Run:
 
     def _replay(self) -> None:
         """Feed the market with the journal; deliveries between two steps in the order of dispatch, as they were."""
-        back: dict[str, Delivery] = {}
-        self._known = {line.key for line in self.journal.read("answer")}
+        back = self._back
         for line in self.journal.read():
             if line.kind == "done":
                 back[line.key] = _delivery(line.body)
@@ -214,8 +219,7 @@ class _Run:
                 body = journals.decode(line.body)
                 self._before_ms = max(self._before_ms, body.get("ms", 0))
                 self.market.replay(line.kind, body)
-        self._deliver(back)
-        self._replayed = self.market.calls_made - len(self.market.flight)
+        self._replayed = self.market.calls_made - len(self.market.flight) + len(back)
 
     def _deliver(self, back: dict[str, Delivery]) -> None:
         for key in [key for key in self.market.flight if key in back]:
@@ -293,9 +297,14 @@ class _Run:
     async def go(self, stop: Callable[[], int]) -> bool:
         """Until all is settled, or `stop` says so; False where it was stopped."""
         tasks: dict[asyncio.Task[list[Delivery]], list[Call]] = {}
-        left_over = [purchase.call for purchase in self.market.flight.values() if purchase.call is not None]
-        back: dict[str, Delivery] = {}
+        back = self._back
+        left_over = [
+            purchase.call for key, purchase in self.market.flight.items()
+            if purchase.call is not None and key not in back
+        ]  # fmt: skip
         try:
+            if not left_over:
+                self._deliver(back)
             while not self.market.finished or tasks:
                 if not stop():
                     calls = left_over or self.market.step(self.elapsed_ms())
@@ -304,6 +313,7 @@ class _Run:
                     self._send(calls, tasks)
                     await self._lockstep(calls, back, stop)
                 if stop() and not tasks:
+                    self._deliver(back)
                     return False
                 if tasks:
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=0.5)

@@ -47,8 +47,9 @@ class OfferRow(NamedTuple):
 
     `candidate` is the one that a verdict is about (-1 otherwise), `then` the slot of the verdict that a draw will
     get (-1: none), `cost` and `then_cost` what one copy and its verdict are expected to cost, as shares of the
-    budget, `rest` the same for the rest of a chain, `most` the copies that may be bought at once, `success` the
-    chance that a chain or sub-flow ends right (NaN: the skill of the slot tells).
+    budget, `rest` the same for the rest of a chain, `most` the copies that may be bought at once, `more` whether
+    further draws of the same model may follow, `success` the chance that a chain or sub-flow ends right (NaN: the
+    skill of the slot tells).
     """
 
     slot: int
@@ -59,6 +60,7 @@ class OfferRow(NamedTuple):
     then_cost: float
     rest: float
     most: int
+    more: bool
     success: float
 
 
@@ -97,6 +99,7 @@ class Batch:
     then_cost_O: Floats
     rest_O: Floats
     most_O: Ints
+    more_O: Bools
     success_O: Floats
 
     @property
@@ -131,7 +134,7 @@ class Valuation:
 
 _NO_DRAW = np.empty((0, 4))
 _NO_VERDICT = np.empty((0, 3))
-_NO_OFFER = np.empty((0, 9))
+_NO_OFFER = np.empty((0, 10))
 
 
 def pack(
@@ -174,7 +177,8 @@ def pack(
         then_cost_O=table_O[:, 5],
         rest_O=table_O[:, 6],
         most_O=table_O[:, 7].astype(np.int64),
-        success_O=table_O[:, 8],
+        more_O=table_O[:, 8] > 0,
+        success_O=table_O[:, 9],
     )
 
 

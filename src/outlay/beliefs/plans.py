@@ -96,11 +96,11 @@ def worth(batch: Batch, post: Posterior, first: Top, p: Parameters, price: float
     plain = draw_O & (batch.then_O < 0)
     once = np.nonzero(plain & (exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O))[0]
     _one_draw(best, once, batch, state, success_OG, p)
-    _votes(best, np.nonzero(plain & exclusive_O & (batch.most_O > 1) & ~certain_O)[0], batch, state, success_OG, p)
+    _votes(best, np.nonzero(plain & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p)
     _until_pass(best, np.nonzero(draw_O & (batch.then_O >= 0))[0], batch, state, success_OG, p)
     exclusive_with = np.nonzero(draw_O & (batch.then_O >= 0) & exclusive_O)[0]
     _one_draw(best, exclusive_with, batch, state, success_OG, p)
-    _votes(best, exclusive_with[batch.most_O[exclusive_with] > 1], batch, state, success_OG, p)
+    _votes(best, exclusive_with[batch.more_O[exclusive_with]], batch, state, success_OG, p)
     _verdicts(best, np.nonzero(batch.effect_O == VERDICT)[0], batch, post, first, state, success_OG, p)
     return best.worth()
 
@@ -275,7 +275,7 @@ def _until_pass(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Fl
     kept = (leader * (1 - none)).sum(axis=2)  # the leader, in the cases where something passes
     # A pass is taken where what passed is surer than the leader.
     gain = np.maximum(pass_right - kept, 0.0)
-    gain[batch.most_O[rows] <= 1, 1:] = 0.0  # what can be bought only once is tried only once
+    gain[~batch.more_O[rows], 1:] = 0.0  # what can be bought only once is tried only once
     best.offer(rows, gain, (total * cost).sum(axis=2))
 
 
@@ -323,7 +323,7 @@ def _verdicts(
     rest = np.maximum(post.total_PG[at[lead]] - leader, 0.0)
     fail_right = leader * (1 - se)[:, None]
     fail = fail_right + rest * sp[:, None]
-    one_try = np.where((batch.most_O[follow] <= 1)[:, None] & (TRIES > 1), 0.0, 1.0)
+    one_try = np.where(~batch.more_O[follow][:, None] & (TRIES > 1), 0.0, 1.0)
     after_XN = (
         (leader * se[:, None]).sum(axis=1)[:, None]
         + ((fail[:, None, :] * won).sum(axis=2) + (fail_right[:, None, :] * none).sum(axis=2)) * one_try

@@ -49,11 +49,11 @@ success `DOUBTED` down to `DOUBT` at success 0."""
 
 @final
 class Prior:
-    """See the module. `rank` gives the place of each arm's model from cheap (0) to dear; `known` the sensitivity and
+    """See the module. `rank` gives the place of each arm from cheap (0) to dear in steps of skill; `known` the sensitivity and
     specificity of verdict arms for which they are known, which are then not learned."""
 
     def __init__(
-        self, rank: Mapping[str, int] | None = None, known: Mapping[str, tuple[float, float]] | None = None
+        self, rank: Mapping[str, float] | None = None, known: Mapping[str, tuple[float, float]] | None = None
     ) -> None:
         self._rank = dict(rank or {})
         self._known = dict(known or {})

@@ -29,6 +29,14 @@ def subs_of(offer: Offer) -> tuple[Sub, ...]:
     return (offer.do,) if isinstance(offer.do, Sub) else offer.do
 
 
+def model_of(offer: Offer) -> tuple[str, ...]:
+    """Who is asked, whatever the temperature."""
+    if isinstance(offer.do, Call):
+        arm = offer.do.arm
+        return (offer.kind, arm.engine, arm.model, arm.mode)
+    return (offer.kind, offer.arm)
+
+
 def parts_of(offer: Offer) -> int:
     """How many parts a chain of flows still has, this purchase's included."""
     return max(len(subs_of(offer)), 1) + sum(leg.times for leg in offer.rest)
@@ -120,6 +128,8 @@ class Appraisal:
         belief, share = self._setting.belief, self._setting.pricing.share
         draws = () if fresh else point.evidence.draws
         best, factor = (0.0, 1.0) if fresh else (point.best, point.factor)
+        # A greedy answer is bought once, but draws of the same model may follow it.
+        again = {model_of(offer) for offer in menu if offer.most > 1}
         rows = []
         for offer in menu:
             slot = belief.slot(offer.kind, offer.arm)
@@ -143,7 +153,7 @@ class Appraisal:
                 then = belief.slot(offer.then.kind, offer.then.arm)
                 then_cost = share(self.expected(point, offer.then, then))
             about = draws[offer.about].candidate if effect == VERDICT and offer.about >= 0 else -1
-            rows.append(OfferRow(skill, effect, about, then, cost, then_cost, rest, offer.most, success))
+            rows.append(OfferRow(skill, effect, about, then, cost, then_cost, rest, offer.most, model_of(offer) in again, success))
         return rows
 
     def standard(self, klass: int, worth: float, parts: int) -> tuple[float, float]:

@@ -166,7 +166,7 @@ class Market:
         if any(point.chain for point in points):
             order = sorted(order, key=lambda i: _advance(points[i]))
         first_O = np.searchsorted(batch.point_O, np.arange(len(points))).tolist()
-        offer_P, copies_P, wait_P = choice.offer_P.tolist(), choice.copies_P.tolist(), choice.wait_P.tolist()
+        offer_P, copies_P = choice.offer_P.tolist(), choice.copies_P.tolist()
         limit = self.setting.budget.ms
         stopped = "the deadline" if limit is not None and elapsed_ms >= limit else ""
         if self.overdrawn_by:
@@ -179,7 +179,8 @@ class Market:
             if offer is None and row >= 0:
                 offer = menus[i][row - first_O[i]]
             if offer is None:
-                if wait_P[i] and self.setting.pricing.falls and point.parent is None:
+                # What is worth nothing now may be worth something when more was learned, or the price fell.
+                if menus[i] and self.setting.policy.priced and self.setting.pricing.falls and point.parent is None:
                     self._idle(point, "price")
                 else:
                     self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")

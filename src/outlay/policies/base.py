@@ -10,12 +10,10 @@ from outlay.batch import Batch, Bools, Floats, Ints, Valuation
 
 
 class Choice(NamedTuple):
-    """For each point: row in O to buy or -1 to decide, and how many copies, (P,) each; `row_P` of -1 with
-    `wait_P` true means: nothing at this price, but a lower price may change that."""
+    """For each point: row in O to buy or -1 to buy nothing, and how many copies, (P,) each."""
 
     offer_P: Ints
     copies_P: Ints
-    wait_P: Bools
 
 
 class View(NamedTuple):

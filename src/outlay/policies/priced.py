@@ -28,6 +28,4 @@ class Priced:
         worth = (net_O > 1e-12) & (values.gain_O > 1e-9)
         offer_P = best_of(batch.points, batch.point_O, net_O, worth)
         copies_P = np.where(offer_P >= 0, np.append(values.copies_O, 1)[offer_P], 1)
-        until_P = np.zeros(batch.points)
-        np.maximum.at(until_P, batch.point_O, np.where(values.gain_O > 1e-9, values.until_O, 0.0))
-        return Choice(offer_P, copies_P, (offer_P < 0) & (until_P > 0))
+        return Choice(offer_P, copies_P)

@@ -7,12 +7,12 @@ from typing import final
 
 import numpy as np
 
-from outlay.batch import DRAW, VERDICT, Batch, Bools, Ints, draws_made, passes, top, votes
+from outlay.batch import DRAW, VERDICT, Bools, Ints, draws_made, passes, top, votes
 from outlay.policies.base import Choice, View, first_of
 
 
-def _choice(batch: Batch, offer_P: Ints, copies_P: Ints | int = 1) -> Choice:
-    return Choice(offer_P, np.broadcast_to(np.asarray(copies_P), offer_P.shape), np.zeros(batch.points, dtype=bool))
+def _choice(offer_P: Ints, copies_P: Ints | int = 1) -> Choice:
+    return Choice(offer_P, np.broadcast_to(np.asarray(copies_P), offer_P.shape))
 
 
 def _own_draws(view: View, arm: int) -> Bools:
@@ -44,7 +44,7 @@ class Uniform:
         copies_P = np.clip(left_P, 1, np.append(batch.most_O, 1)[offer_P])
         # What was drawn is checked, where a check exists, as every other rule may.
         check_P = _verdicts(view, left_P <= 0)
-        return _choice(batch, np.where(offer_P >= 0, offer_P, check_P), copies_P)
+        return _choice(np.where(offer_P >= 0, offer_P, check_P), copies_P)
 
 
 @final
@@ -72,7 +72,7 @@ class Lead:
         # The fewest further votes that could end it: few rounds and no overdraw.
         copies_P = np.minimum(np.clip(self.number - lead_P, 1, None), np.maximum(self.cap - drawn_P, 1))
         copies_P = np.minimum(copies_P, np.append(batch.most_O, 1)[offer_P])
-        return _choice(batch, offer_P, copies_P)
+        return _choice(offer_P, copies_P)
 
 
 @final
@@ -94,7 +94,7 @@ class UntilPass:
         can_P = np.bincount(batch.point_O, weights=batch.then_O >= 0, minlength=batch.points) > 0
         more_P = ~passed_P & (drawn_P < np.where(can_P, self.number, 1))
         draw_P = first_of(batch.points, batch.point_O, _own_draws(view, self.arm) & more_P[batch.point_O])
-        return _choice(batch, np.where(check_P >= 0, check_P, draw_P))
+        return _choice(np.where(check_P >= 0, check_P, draw_P))
 
 
 @final
@@ -122,6 +122,6 @@ class Agree:
         split_P = ((classes_P > 1) | blank_P | (draws_made(batch) == 0)) & ~asked_P
         dear_P = first_of(batch.points, batch.point_O, fresh_O & (view.arm_O == last) & split_P[batch.point_O])
         done_P = np.where(cheap_P >= 0, cheap_P, dear_P)
-        return _choice(batch, done_P)
+        return _choice(done_P)
 
 

@@ -35,6 +35,8 @@ EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
 FIRST_LEARNING, LEARNING_GROWTH = 16, 1.3
 SLOW_START = 32
+LOWEST = 1e-6
+"""A price below which nothing is asked for again."""
 REMEMBERED = 3000
 """Points of a class that are kept for learning."""
 
@@ -260,13 +262,18 @@ class Market:
 
     def _idle(self, point: Point, why: str) -> None:
         """Nothing is bought now: the price is too high, or the ledger refused."""
+        price = self.setting.pricing.price
+        if why == "price" and point.until >= price:
+            # Valued at a price that it should have paid, and yet it chose nothing: what it could gain is next to
+            # nothing. It is asked again at half the price, not at a hair less, and at last no more.
+            point.until = price / 2 if price > LOWEST else 0.0
         op = ["idle", point.path, why, point.best, point.leader, point.until, point.remaining]
         if why == "budget":
             assert point.wanted is not None
             offer, *rest = point.wanted
-            op += [[offer.kind, offer.arm, offer.about], *rest, self.setting.pricing.price]
+            op += [[offer.kind, offer.arm, offer.about], *rest, price]
         self._ops.append(op)
-        self._set_idle(point, why, self.setting.pricing.price)
+        self._set_idle(point, why, price)
 
     def _set_idle(self, point: Point, why: str, price: float) -> None:
         self._forget(point)

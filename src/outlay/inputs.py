@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,32 @@ def read(path: Path | str, *, default_answer: str = "text", limit: int | None = 
         except InputError as error:
             errors.append(error.with_traceback(None))
     return Rows(tuple(prompts), tuple(errors), reader.warnings(), digest.hexdigest())
+
+
+def prompts_of(
+    rows: Iterable[str | Mapping[str, Any] | Prompt], *, default_answer: str = "text"
+) -> tuple[Prompt, ...]:
+    """The prompts of rows in memory: texts, objects as they stand in a file, or prompts; the first is line 1.
+
+    Raises:
+        InputError: The first row that cannot be used.
+        UsageError: `default_answer` is no kind of answer.
+    """
+    reader = _Reader(default_answer)
+    return tuple(reader.prompt(line, _object(line, row)) for line, row in enumerate(rows, 1))
+
+
+def _object(line: int, row: object) -> Mapping[str, Any]:
+    if isinstance(row, str):
+        return {"prompt": row}
+    if isinstance(row, Prompt):
+        messages = [message._asdict() for message in row.messages]
+        rest = {"answer": row.answer, "metadata": dict(row.metadata), "worth": row.worth}
+        return {"id": row.id, "messages": messages, **rest}
+    if isinstance(row, Mapping):
+        return row
+    problem = f"it is {type(row).__name__}"
+    raise InputError(line, "prompt", problem, 'give a text, a Prompt, or an object like {"prompt": "…"}')
 
 
 def objects(

@@ -52,6 +52,15 @@ def checker_bed(folder: Path) -> Bed:
     return Bed(lambda: ENGINES["checker"]()(f"{path}:passes"), call)
 
 
+def function_bed() -> Bed:
+    def passes(answer: str) -> bool:
+        return answer == "5"
+
+    test = Test(Prompt("p", (Message("user", QUESTION),)), "So it is 5.", "5")
+    call = Call(Arm("check", "function", role="check"), test, "p/check/0", "p")
+    return Bed(lambda: ENGINES["function"]()(passes), call)
+
+
 def recorded_bed() -> Bed:
     from outlay.engines.recorded import Row
 
@@ -80,6 +89,7 @@ ZERO = Delivery(()).usage
 def bed(name: str, tmp_path: Path, endpoint: str) -> Bed:
     return {
         "checker": lambda: checker_bed(tmp_path),
+        "function": function_bed,
         "http": lambda: Bed(
             lambda: ENGINES["http"]()(endpoint),
             ask(Arm("small", "http", "sound", max_tokens=64, price=PRICE)),

@@ -50,7 +50,7 @@ def perform(prepared: Prepared, *, quiet: bool = False) -> Ended:
 
     async def run() -> Ended:
         try:
-            return Ended(*await run_job(prepared.job(), watch, stop))
+            return Ended(*await run_job(prepared.job, watch, stop))
         finally:
             await prepared.close()
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, final
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
+from outlay.api import BASE_URL, engines_for, priced
 from outlay.cli.console import count, facts, out, table
-from outlay.cli.prepare import BASE_URL, engines_for, priced
 from outlay.config import Settings, amount_of, arms_for, show_amount
 from outlay.engines.base import Engine
 from outlay.errors import UsageError

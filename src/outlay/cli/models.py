@@ -40,8 +40,8 @@ def call(args: argparse.Namespace) -> int:
     """Do it, and return the exit code."""
     from os import environ
 
+    from outlay.api import BASE_URL
     from outlay.cli.options import settings_from
-    from outlay.cli.prepare import BASE_URL
     from outlay.cli.roster import show, show_served
     from outlay.config import arms_for
 

@@ -7,6 +7,7 @@ from outlay.errors import UnknownName
 
 if TYPE_CHECKING:
     from outlay.engines.checker import Checker
+    from outlay.engines.function import Function
     from outlay.engines.http import Http
     from outlay.engines.pocket import Pocket
     from outlay.engines.recorded import Recorded
@@ -18,6 +19,13 @@ def checker() -> "type[Checker]":
     from outlay.engines.checker import Checker
 
     return Checker
+
+
+def function() -> "type[Function]":
+    """A check that is a function of the caller's."""
+    from outlay.engines.function import Function
+
+    return Function
 
 
 def http() -> "type[Http]":
@@ -50,6 +58,7 @@ def simulated() -> "type[Simulated]":
 
 ENGINES: dict[str, Callable[[], type]] = {
     "checker": checker,
+    "function": function,
     "http": http,
     "pocket": pocket,
     "recorded": recorded,

@@ -38,25 +38,25 @@ def settings(**changes: object) -> Settings:
 
 def test_a_run_on_the_model_in_the_package_needs_nothing_but_rows_and_a_budget(file: str):
     prepared = prepare(file, settings())
-    assert list(prepared.engines) == ["pocket"]
+    assert list(prepared.job.engines) == ["pocket"]
     assert prepared.directory == Path("rows.outlay")
     assert [prompt.id for prompt in prepared.rows.prompts] == ["a", "b"]
-    assert prepared.checks == {"a": frozenset(), "b": frozenset()}
+    assert prepared.job.checks == {"a": frozenset(), "b": frozenset()}
 
 
 def test_a_check_exists_where_it_applies(file: str):
     prepared = prepare(file, settings(check=("tests.py:passes",)))
-    assert prepared.checks == {"a": {"passes"}, "b": frozenset()}
-    arm = prepared.arms[-1]
+    assert prepared.job.checks == {"a": {"passes"}, "b": frozenset()}
+    arm = prepared.job.arms[-1]
     assert (arm.name, arm.role, arm.deterministic) == ("passes", "check", True)
-    assert arm.engine in prepared.engines
+    assert arm.engine in prepared.job.engines
     asyncio.run(prepared.close())
 
 
 def test_two_checks_of_one_name_are_called_by_their_full_one(file: str):
     Path("more.py").write_text("def passes(answer): return True\n")
     prepared = prepare(file, settings(check=("tests.py:passes", "more.py:passes")))
-    assert [arm.name for arm in prepared.arms[-2:]] == ["tests.py:passes", "more.py:passes"]
+    assert [arm.name for arm in prepared.job.arms[-2:]] == ["tests.py:passes", "more.py:passes"]
     asyncio.run(prepared.close())
 
 
@@ -69,7 +69,7 @@ def test_a_check_named_twice_or_not_there_is_refused(file: str):
 
 def test_models_of_an_endpoint_share_its_engine(file: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    assert list(prepare(file, settings(pick=("small", "big"))).engines) == ["http"]
+    assert list(prepare(file, settings(pick=("small", "big"))).job.engines) == ["http"]
 
 
 @pytest.mark.parametrize(

@@ -155,15 +155,19 @@ def sum_by(index: np.ndarray, rows_XG: Floats, count: int) -> Floats:
     return out
 
 
-def posterior(batch: Batch, p: Parameters, mix_KG: Floats | None = None) -> Posterior:
-    """The joint belief at every point; the masses of a point sum to 1."""
+def posterior(
+    batch: Batch, p: Parameters, mix_KG: Floats | None = None, shift_D: Floats | None = None
+) -> Posterior:
+    """The joint belief at every point; the masses of a point sum to 1. `shift_D` spares a second look at the
+    confidences where they were looked at already."""
     points, count = batch.points, len(batch.point_C)
     log_mix_PG = np.log((p.mix_KG if mix_KG is None else mix_KG)[batch.klass_P] + _TINY)
     if not len(batch.point_D):
         return Posterior(np.zeros((count, len(GRID))), np.exp(log_mix_PG))
     x_DG = draw_logits(batch, p)
     hit_DG, miss_DG = log_success(x_DG)
-    shift_D = confidence_shift(batch, p)
+    if shift_D is None:
+        shift_D = confidence_shift(batch, p)
     x_DG, hit_DG = x_DG + shift_D[:, None], hit_DG + shift_D[:, None]
     pass_C, fail_C = verdict_logs(batch, p)
     counted = batch.candidate_D >= 0
@@ -201,8 +205,11 @@ def _exclusive(
     at = batch.point_C
     right_CG = base_PG[at] + add_CG + (crp_C + pass_C - fail_C + fail_P[at])[:, None]
     none_PG = base_PG + (crp_P + fail_P)[:, None]
-    total_PG = none_PG.copy()
-    np.logaddexp.at(total_PG, at, right_CG)
+    peak_P = np.full(batch.points, -np.inf)
+    np.maximum.at(peak_P, at, right_CG.max(axis=1))
+    peak_P = np.maximum(peak_P, none_PG.max(axis=1))[:, None]
+    total_PG = np.exp(none_PG - peak_P) + sum_by(at, np.exp(right_CG - peak_P[at]), batch.points)
+    total_PG = np.log(total_PG + _TINY) + peak_P
     return _majority(batch, x_DG, right_CG, counted), total_PG
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from outlay.batch import DRAW, NOTE, VERDICT, Batch, Floats, Ints, Top, draws_made, votes
-from outlay.beliefs.model import GRID, SIGMA, THETA, Parameters, Posterior, confidence_shift, log_success, verdict_logs
+from outlay.beliefs.model import GRID, SIGMA, THETA, Parameters, Posterior, log_success, verdict_logs
 
 LEADS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 7.0])
 """Leads at which a voting plan stops, in votes of the arm that is bought."""
@@ -83,29 +83,29 @@ class _State(NamedTuple):
     votes_all_P: Floats
 
 
-def worth(batch: Batch, post: Posterior, first: Top, p: Parameters, price: float) -> Worth:
+def worth(
+    batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters, price: float
+) -> Worth:
     """Value every offer of the batch at `price`."""
     best = _Best(batch.stake_P[batch.point_O], price)
     if not len(batch.point_O):
         return best.worth()
-    state = _state(batch, post, first, p)
+    state = _state(batch, post, first, shift_D, p)
     success_OG = _success(batch, p)
     exclusive_O = batch.exclusive_P[batch.point_O]
     draw_O = (batch.effect_O == DRAW) | (batch.effect_O == NOTE)
     certain_O = ~np.isnan(batch.success_O)
-    plain = draw_O & (batch.then_O < 0)
-    once = np.nonzero(plain & (exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O))[0]
-    _one_draw(best, once, batch, state, success_OG, p)
-    _votes(best, np.nonzero(plain & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p)
-    _until_pass(best, np.nonzero(draw_O & (batch.then_O >= 0))[0], batch, state, success_OG, p)
-    exclusive_with = np.nonzero(draw_O & (batch.then_O >= 0) & exclusive_O)[0]
-    _one_draw(best, exclusive_with, batch, state, success_OG, p)
-    _votes(best, exclusive_with[batch.more_O[exclusive_with]], batch, state, success_OG, p)
+    looked_O = draw_O & (batch.then_O >= 0)
+    # What stands alone and is looked at by nobody is worth a first draw, and no second.
+    once_O = np.where(batch.then_O < 0, exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O, exclusive_O)
+    _one_draw(best, np.nonzero(draw_O & once_O)[0], batch, state, success_OG, p)
+    _votes(best, np.nonzero(draw_O & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p)
+    _until_pass(best, np.nonzero(looked_O)[0], batch, state, success_OG, p)
     _verdicts(best, np.nonzero(batch.effect_O == VERDICT)[0], batch, post, first, state, success_OG, p)
     return best.worth()
 
 
-def _state(batch: Batch, post: Posterior, first: Top, p: Parameters) -> _State:
+def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters) -> _State:
     right_CG = np.vstack([post.right_CG, np.zeros((1, len(GRID)))])  # row −1 is the candidate that is not there
     leader_PG, runner_PG = right_CG[first.leader_P], right_CG[first.runner_P]
     # Exclusive: the cases exclude each other. Alone: "the runner-up is right" is no case of its own.
@@ -113,7 +113,7 @@ def _state(batch: Batch, post: Posterior, first: Top, p: Parameters) -> _State:
     unseen_PG = np.maximum(post.total_PG - leader_PG - runner_PG, 0.0)
     count = len(batch.point_C)
     if count:
-        weight_D = vote_weight(batch.klass_P[batch.point_D], batch.slot_D, p) + confidence_shift(batch, p)
+        weight_D = vote_weight(batch.klass_P[batch.point_D], batch.slot_D, p) + shift_D
         counted = batch.candidate_D >= 0
         ok_C, bad_C = verdict_logs(batch, p)
         support_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)

@@ -40,7 +40,7 @@ VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 VERDICT_WEIGHT = 4.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
-ROUNDS, MIXING = 2, 50
+ROUNDS, MIXING = 2, 40
 DOUBT, DOUBTED = 0.8, 0.2
 """From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. So what is
 seldom right must earn its share: each round of learning it keeps only a part of what it explains, from all of it at
@@ -133,10 +133,11 @@ class Prior:
         return self._value(batch, price, self._p.mix_KG)
 
     def _value(self, batch: Batch, price: float, mix_KG: Floats) -> Valuation:
-        post = posterior(batch, self._p, mix_KG)
+        shift_D = confidence_shift(batch, self._p)
+        post = posterior(batch, self._p, mix_KG, shift_D)
         belief_C = post.right_CG.sum(axis=1)
         first = top(batch, belief_C)
-        worth = plans.worth(batch, post, first, self._p, price)
+        worth = plans.worth(batch, post, first, shift_D, self._p, price)
         best_P = np.append(belief_C, 0.0)[first.leader_P]
         return Valuation(
             belief_C, first.leader_P, best_P, worth.gain_O, worth.cost_O, worth.until_O, worth.copies_O

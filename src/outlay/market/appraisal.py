@@ -57,6 +57,7 @@ class Appraisal:
         self._probes: dict[int, Point] = {}
         self._fresh: dict[int, tuple[PointRow, list[OfferRow]]] = {}
         self._curves: dict[int, tuple[Floats, Floats]] = {}
+        self._shares: dict[tuple[int, int], float] = {}
         self._standards: dict[tuple[int, int, int], tuple[float, float]] = {}
 
     def knows(self, klass: int) -> bool:
@@ -70,6 +71,7 @@ class Appraisal:
 
     def learned(self) -> None:
         """Parameters are new: all fresh points are appraised again."""
+        self._shares.clear()
         self._standards.clear()
         self._curves.clear()
         for point in self._probes.values():
@@ -101,6 +103,22 @@ class Appraisal:
                 one = self._setting.engines[inner.do.arm.engine].expected(capped(inner.do))
                 return one.times(3 + sum(leg.times for leg in inner.rest))
         return FREE
+
+    def settle(self, klass: int, slot: int, cost: Cost, copies: int) -> None:
+        """Book what a purchase cost."""
+        self.costs.settle(klass, slot, cost, copies)
+        self._shares.pop((klass, slot), None)
+
+    def _share(self, point: Point, offer: Offer, slot: int) -> float:
+        """The expected cost of one copy as a share of the budget; the same for all prompts of a class once it is
+        known."""
+        key = (point.klass, slot)
+        known = self._shares.get(key)
+        if known is None:
+            known = self._setting.pricing.share(self.expected(point, offer, slot))
+            if self.costs.known(*key):
+                self._shares[key] = known
+        return known
 
     def worst(self, call: Call) -> Cost:
         """The worst case of a call."""
@@ -136,7 +154,7 @@ class Appraisal:
             effect = EFFECTS[offer.effect]
             rest, success, skill = 0.0, NAN, slot
             if isinstance(offer.do, Call):
-                cost = share(self.expected(point, offer, slot))
+                cost = self._share(point, offer, slot)
                 if offer.rest:
                     skill = belief.slot(offer.rest[-1].kind, offer.rest[-1].arm)
                     rest = share(self.rest(point, offer, worst=False))
@@ -146,12 +164,12 @@ class Appraisal:
                 s, c = self.standard(point.sub_classes[offer.kind], worth, parts)
                 cost, rest, success = c, c * (parts - 1), factor * s**parts
             else:
-                cost = share(self.expected(point, offer, slot))
+                cost = self._share(point, offer, slot)
                 success = belief.own(point.klass, slot)
             then, then_cost = -1, 0.0
             if offer.then is not None:
                 then = belief.slot(offer.then.kind, offer.then.arm)
-                then_cost = share(self.expected(point, offer.then, then))
+                then_cost = self._share(point, offer.then, then)
             about = draws[offer.about].candidate if effect == VERDICT and offer.about >= 0 else -1
             rows.append(OfferRow(skill, effect, about, then, cost, then_cost, rest, offer.most, model_of(offer) in again, success))
         return rows
@@ -189,7 +207,10 @@ class Appraisal:
         tables = [(table, count) for table, count in tables if len(table[0])]
         if not tables:
             return _EMPTY, _EMPTY
-        levels = np.unique(np.concatenate([table[0] for table, _ in tables]))[::-1]
+        if len(tables) == 1:
+            (levels, cost), count = tables[0]
+            return levels, count * cost
+        levels = np.sort(np.concatenate([table[0] for table, _ in tables]))[::-1]
         spend = np.zeros(len(levels))
         for (level, cost), count in tables:
             spend += count * np.interp(-levels, -level, cost, left=0.0)

@@ -18,7 +18,7 @@ import numpy as np
 
 from outlay.answers import Kind
 from outlay.answers import kind as answer_kind
-from outlay.batch import Batch, Valuation, pack
+from outlay.batch import Batch, OfferRow, Valuation, pack
 from outlay.beliefs import Record
 from outlay.errors import NotDeterministic
 from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
@@ -35,6 +35,7 @@ EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
 FIRST_LEARNING, LEARNING_GROWTH = 16, 1.3
 SLOW_START = 32
+NEAR = 1.5
 LOWEST = 1e-6
 """A price below which nothing is asked for again."""
 REMEMBERED = 3000
@@ -76,6 +77,7 @@ class Market:
         self._parked: dict[str, Point] = {}  # nothing is worth this price
         self._refused: dict[str, Point] = {}  # what they chose could not be reserved
         self._ops: list[list[Any]] = []
+        self._ready: tuple[float, tuple[Batch, Valuation], list[Point]] | None = None  # valued before the price was set
         self._new: list[Call] = []
         self._draws = 0  # answers that came back
         self._told = 0  # verdicts that came back
@@ -117,15 +119,29 @@ class Market:
         return calls
 
     def _value_and_price(self) -> None:
-        """The price rests on what the points with new evidence would still buy, so these are valued first."""
+        """The price rests on what the points with new evidence would still buy, so these are valued first; where the
+        price then stays, so do the values."""
         pricing = self.setting.pricing
         if not (pricing.falls and self.setting.policy.priced):
             return
-        points = [point for point in self._active.values() if point.bought]
+        points = self._take()
         if points:
-            self._appraise(points, [point.menu() for point in points])
+            self._ready = (pricing.price, self._appraise(points, [point.menu() for point in points]), points)
+            for point in points:
+                self._active[point.path] = point
         pricing.update(self._forecast())
         self._wake()
+
+    def _take(self) -> list[Point]:
+        """The active points that may act now. A run starts slowly, so that the first prompts teach what the others are
+        then bought at: no more calls are in flight than answers came back, and a few."""
+        room = SLOW_START + self._draws - len(self.flight)
+        points = list(self._active.values())
+        if len(points) > room:
+            points = points[: max(room, 0)]
+        for point in points:
+            del self._active[point.path]
+        return points
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
@@ -150,19 +166,16 @@ class Market:
 
     def _round(self, elapsed_ms: int) -> bool:
         """Value active points together and act on each: chains first, the most advanced before the others. False
-        where nobody could act.
-
-        A run starts slowly, so that the first prompts teach what the others are then bought at: no more calls are in
-        flight than answers came back, and a few.
-        """
-        room = SLOW_START + self._draws - len(self.flight)
-        points = list(self._active.values())[: max(room, 0)]
+        where nobody could act."""
+        points = self._take()
         if not points:
             return False
-        for point in points:
-            del self._active[point.path]
         menus = [point.menu() for point in points]
-        batch, values = self._appraise(points, menus)
+        ready, self._ready = self._ready, None
+        if ready is not None and ready[2] == points and _near(ready[0], self.setting.pricing.price):
+            batch, values = ready[1]
+        else:
+            batch, values = self._appraise(points, menus)
         choice = self._choose(points, menus, batch, values)
         order: Sequence[int] = range(len(points))
         if any(point.chain for point in points):
@@ -203,12 +216,21 @@ class Market:
         """Beliefs and the worth of all offers at the present price."""
         for point, menu in zip(points, menus, strict=True):
             self._probe_flows(point, menu)
-        rows = [self._appraisal.rows(point, menu) for point, menu in zip(points, menus, strict=True)]
+        rows = [self._rows(point, menu) for point, menu in zip(points, menus, strict=True)]
         batch = pack([p.row() for p in points], [p.draw_rows for p in points], [p.verdict_rows for p in points], rows)
         price = self.setting.pricing.price
         values = self.setting.belief.value(batch, price)
         self._note_values(points, batch, values, price)
         return batch, values
+
+    def _rows(self, point: Point, menu: list[Offer]) -> list[OfferRow]:
+        """The menu as numbers, kept while neither the evidence nor the parameters change. Where offers open flows the
+        price enters too."""
+        if point.stale or point.valued != (self._epoch, len(menu)) or point.sub_classes:
+            point.rows = self._appraisal.rows(point, menu)
+            point.valued = (self._epoch, len(menu))
+            point.stale = False
+        return point.rows
 
     def _choose(self, points: list[Point], menus: list[list[Offer]], batch: Batch, values: Valuation) -> Choice:
         return self.setting.policy.choose(self._view(points, menus, batch, values, self.setting.pricing.price))
@@ -299,9 +321,10 @@ class Market:
         call: Call | None = None
         worst = FREE
         if isinstance(offer.do, Call):
-            call = replace(
-                offer.do, key=key, prompt_id=point.root.prompt.id, ordinal=ordinal, n=copies,
-                seed=_seed(key, self.setting.seed), max_tokens=max_tokens or capped(offer.do).max_tokens,
+            asked = offer.do
+            call = Call(
+                asked.arm, asked.payload, key, point.root.prompt.id, ordinal, copies, _seed(key, self.setting.seed),
+                max_tokens or asked.max_tokens or asked.arm.max_tokens,
             )  # fmt: skip
             worst = self._appraisal.worst(call)
         if not self._reserve(point, offer, key, worst, call is not None):
@@ -429,7 +452,7 @@ class Market:
         belief, spent = 1.0, FREE
         for each in purchase.children:
             belief, spent = belief * each.best, spent + each.spent
-        self._appraisal.costs.settle(parent.klass, purchase.slot, spent, 1)
+        self._appraisal.settle(parent.klass, purchase.slot, spent, 1)
         text = (joined if offer.read is text_of else offer.read)(decisions)
         if offer.effect == "draw":
             self._draws += 1
@@ -463,7 +486,7 @@ class Market:
         if delivery.error:
             line["error"] = delivery.error
         if delivery.completions:
-            self._appraisal.costs.settle(point.klass, slot, cost, len(delivery.completions))
+            self._appraisal.settle(point.klass, slot, cost, len(delivery.completions))
         else:
             point.failed.add((offer.kind, offer.arm))
         point.flight = 0
@@ -553,7 +576,9 @@ class Market:
             if not fits:
                 continue
             menus = [[offer for offer, _ in fits]]
+            point.stale = True  # these are not all that it offers
             batch, values = self._appraise([point], menus)
+            point.stale = True
             row = int(self._choose([point], menus, batch, values).offer_P[0])
             if row >= 0:
                 offer, cap = fits[row]
@@ -704,9 +729,13 @@ class Market:
         return Forecast(
             self.setting.pricing.share(ledger.left),
             np.array([point.until for point in bought]),
-            np.array([point.remaining for point in bought]),
+            np.array([max(0.0, point.remaining - self._set_aside(point)) for point in bought]),
             level_F, cost_F, spent, len(self.settled) / max(len(self.prompts), 1),
         )  # fmt: skip
+
+    def _set_aside(self, point: Point) -> float:
+        """What a chain still holds is not asked for again."""
+        return self.setting.pricing.share(self.ledger.chain(point.chain)) if point.chain else 0.0
 
     # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -798,6 +827,11 @@ def _line(point: Point, offer: Offer, copies: int, price: float, max_tokens: int
     if forced:
         line["even"] = True
     return line
+
+
+def _near(a: float, b: float) -> bool:
+    """Prices so near that the plans that are best at one will do at the other."""
+    return a <= NEAR * b and b <= NEAR * a
 
 
 def _advance(point: Point) -> tuple[bool, int]:

@@ -7,7 +7,7 @@ from math import log
 from typing import Any, NamedTuple, final
 
 from outlay.answers import Kind
-from outlay.batch import DrawRow, PointRow, VerdictRow
+from outlay.batch import DrawRow, OfferRow, PointRow, VerdictRow
 from outlay.flow import Arms, Candidate, Decision, Draw, Evidence, Flow, Note, Offer, Start, Verdict
 from outlay.types import FREE, Completion, Cost, Prompt
 
@@ -39,7 +39,7 @@ class Point:
         "arms", "bought", "chain", "classes", "done", "draw_rows", "even", "evidence", "ended", "factor", "failed", "flow",
         "flight", "kind", "klass", "last", "legs", "lines", "offers", "owner", "parent", "path", "prompt", "remaining",
         "root", "same", "spent", "stake", "stale", "until", "verdict_rows", "best", "leader", "parts", "pattern",
-        "sub_classes", "wanted",
+        "rows", "sub_classes", "valued", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +66,9 @@ class Point:
         self.legs = 0  # purchases that the chain still needs
         self.chain = ""  # key of the chain's hold, while one is open
         self.flight = 0  # purchases under way: a call, or flows
-        self.stale = True  # to be valued again
+        self.stale = True  # what it offers changed since `rows` was made
+        self.rows: list[OfferRow] = []
+        self.valued = (-1, 0)  # the epoch and the number of offers for which `rows` was made
         self.done = False
         self.even = False
         self.until = 0.0

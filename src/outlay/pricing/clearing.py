@@ -16,7 +16,7 @@ HIGH = 1e30
 CAUTION = 3.0
 """How much above the first forecast, which rests on priors, the price starts: bargains first, and what they teach."""
 
-SLOWEST_FALL, SMALL = 0.7, 0.02
+SLOWEST_FALL, SMALL = 0.7, 0.05
 """Most that a price falls in one step, and the change below which it stays as it is, so that what was valued stands."""
 
 _RATE = 1.0

@@ -18,16 +18,17 @@ def judged(completion: Completion) -> bool | None:
 def _verdict(prompt: Prompt, arm: Arm, text: str, answer: str, handle: str, about: int) -> Offer:
     if arm.role == "judge":
         payload = Ask(judge.ask(prompt.messages, answer))
-        return Offer("judge", arm.name, Call(arm, payload), "verdict", about, read=judged)
-    return Offer("check", arm.name, Call(arm, Test(prompt, text, answer, handle)), "verdict", about, read=passed)
+        return Offer("judge", arm.name, Call(arm, payload, max_tokens=arm.max_tokens), "verdict", about, read=judged)
+    return Offer("check", arm.name, Call(arm, Test(prompt, text, answer, handle), max_tokens=arm.max_tokens), "verdict", about, read=passed)
 
 
 def draws(prompt: Prompt, arms: Arms, evidence: Evidence, then: Arm | None = None) -> tuple[Offer, ...]:
     """One further answer of every model, cheap to dear; a greedy one only once. `then` is who will look at it."""
     made = {draw.arm for draw in evidence.draws if draw.kind == "sample"}
+    ask = Ask(prompt.messages)
     after = _verdict(prompt, then, "", "", "", -1) if then else None
     return tuple(
-        Offer("sample", arm.name, Call(arm, Ask(prompt.messages)), then=after, most=1 if arm.deterministic else MOST)
+        Offer("sample", arm.name, Call(arm, ask, max_tokens=arm.max_tokens), then=after, most=1 if arm.deterministic else MOST)
         for arm in arms
         if arm.role == "model" and not (arm.deterministic and arm.name in made)
     )

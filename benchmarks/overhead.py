@@ -21,7 +21,20 @@ from outlay import journal as journals
 from outlay.driver import Job, run_job
 from outlay.engines.simulated import Simulated
 from outlay.journal import Journal, JournalLine
-from outlay.types import FREE, Arm, Budget, Call, Completion, Confidence, Cost, Message, Price, Prompt, Test, Usage
+from outlay.types import (
+    FREE,
+    Arm,
+    Budget,
+    Call,
+    Completion,
+    Confidence,
+    Cost,
+    Message,
+    Price,
+    Prompt,
+    Test,
+    Usage,
+)
 
 PRICE = Price(input=100_000_000, output=400_000_000)
 ARMS = (
@@ -60,7 +73,12 @@ def market(prompts: int, open_points: int) -> tuple[int, float, int]:
     with tempfile.TemporaryDirectory() as folder:
         budget = Budget(tok=prompts * 150, outtok=prompts * 100, usd=prompts * 60_000)
         job = Job(
-            one_copy(prompts), ARMS, {"sim": engine()}, budget=budget, directory=Path(folder), open_points=open_points
+            one_copy(prompts),
+            ARMS,
+            {"sim": engine()},
+            budget=budget,
+            directory=Path(folder),
+            open_points=open_points,
         )
         began = time.process_time()
         summary, _ = asyncio.run(run_job(job))
@@ -89,7 +107,9 @@ def bare(calls: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--profile", action="store_true", help="the top lines of a profile with 64 open")
     args = parser.parse_args()

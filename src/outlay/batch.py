@@ -26,7 +26,8 @@ EFFECTS = {"draw": DRAW, "verdict": VERDICT, "note": NOTE}
 
 class DrawRow(NamedTuple):
     """One draw as numbers: candidate number at its point (-1: no answer), slot, confidence on the working scale
-    (NaN: none), own belief of a sub-flow (NaN: a plain call)."""
+    (NaN: none), own belief of a sub-flow (NaN: a plain call).
+    """
 
     candidate: int
     slot: int
@@ -182,9 +183,7 @@ def pack(
     )
 
 
-def _stack(
-    rows: Sequence[Sequence[tuple[float, ...]]], index_P: Ints, empty: Floats
-) -> tuple[Floats, Ints]:
+def _stack(rows: Sequence[Sequence[tuple[float, ...]]], index_P: Ints, empty: Floats) -> tuple[Floats, Ints]:
     """All rows under each other, and the point of each."""
     flat = [row for of_point in rows for row in of_point]
     if not flat:

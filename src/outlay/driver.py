@@ -32,6 +32,8 @@ from outlay.types import FREE, NANO, NOTHING, Answer, Arm, Budget, Call, Cost, D
 VERSION = "1"
 """Of what the journal means; a change of it refuses to resume older runs."""
 
+NO_LIMIT = Budget()
+
 _delivery = msgspec.json.Decoder(Delivery).decode
 
 
@@ -55,7 +57,7 @@ class Job:
     engines: Mapping[str, Engine]
     strategy: str = "auto"
     policy: str = "priced"
-    budget: Budget = Budget()
+    budget: Budget = NO_LIMIT
     directory: Path | None = None
     seed: int = 0
     abstain: float = 0.0
@@ -98,7 +100,8 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How a run ended. `end` is `spent`, `no_gain`, `too_little_left`, `deadline`, `interrupted` or `overdrawn`;
-    `checked` whether any check looked at the answers, without which the mean confidence is unchecked."""
+    `checked` whether any check looked at the answers, without which the mean confidence is unchecked.
+    """
 
     prompts: int
     outcomes: Mapping[str, int]
@@ -121,7 +124,9 @@ def _identity(prompt: Prompt) -> tuple[Any, ...]:
     return (prompt.messages, prompt.answer, str(prompt.metadata.get("group")), prompt.worth)
 
 
-def _distinct(prompts: Sequence[Prompt], checks: Mapping[str, frozenset[str]] | None) -> tuple[list[Prompt], dict[str, list[Prompt]]]:
+def _distinct(
+    prompts: Sequence[Prompt], checks: Mapping[str, frozenset[str]] | None
+) -> tuple[list[Prompt], dict[str, list[Prompt]]]:
     """Prompts that differ, and for each the later ones that are the same: those are bought once."""
     first: dict[tuple[Any, ...], str] = {}
     distinct, twins = [], dict[str, list[Prompt]]()
@@ -206,7 +211,7 @@ class _Run:
         """Wall clock of the run, over all its sittings."""
         return self._before_ms + round((time.monotonic() - self._began) * 1000)
 
-    # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── replay ─────────────────────────────────────────────────────────────────────────────────────
 
     def _replay(self) -> None:
         """Feed the market with the journal; deliveries between two steps in the order of dispatch, as they were."""
@@ -236,7 +241,7 @@ class _Run:
             self._answered += sum(row.outcome == "answered" for row in rows)
             self._record([row for row in rows if row.id not in known], [])
 
-    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── writing ────────────────────────────────────────────────────────────────────────────────────
 
     def _record(self, answers: Sequence[Answer], lines: list[JournalLine]) -> None:
         rows = [JournalLine("answer", answer.id, journals.encode(answer_row(answer))) for answer in answers]
@@ -292,7 +297,7 @@ class _Run:
             outcome, round(belief, 6), cost, {"purchases": purchases, "stopped": reason},
         )  # fmt: skip
 
-    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── running ────────────────────────────────────────────────────────────────────────────────────
 
     async def go(self, stop: Callable[[], int]) -> bool:
         """Until all is settled, or `stop` says so; False where it was stopped."""
@@ -341,7 +346,9 @@ class _Run:
                 chunk = own[at : at + engine.chunk]
                 tasks[asyncio.create_task(_complete(engine, chunk))] = chunk
 
-    async def _lockstep(self, calls: Sequence[Call], back: dict[str, Delivery], stop: Callable[[], int]) -> None:
+    async def _lockstep(
+        self, calls: Sequence[Call], back: dict[str, Delivery], stop: Callable[[], int]
+    ) -> None:
         """Perform the calls of engines in lockstep, chunk by chunk, each chunk journaled before the next."""
         for name, engine in self.job.engines.items():
             if not engine.lockstep:
@@ -354,7 +361,9 @@ class _Run:
                 if stop():
                     return
 
-    def _came_back(self, calls: Sequence[Call], deliveries: Sequence[Delivery], back: dict[str, Delivery]) -> None:
+    def _came_back(
+        self, calls: Sequence[Call], deliveries: Sequence[Delivery], back: dict[str, Delivery]
+    ) -> None:
         self.journal.append(
             JournalLine("done", call.key, journals.encode(delivery))
             for call, delivery in zip(calls, deliveries, strict=True)
@@ -368,10 +377,18 @@ class _Run:
         twins = sum(len(self.twins.get(s.prompt.id, ())) for s in market.settled) if self.twins else 0
         self.watch(
             Progress(
-                len(self.job.prompts), len(market.settled) + twins, self._answered, market.open,
-                len(market.flight) - waiting, market.calls_made, market.ledger.spent, market.ledger.held,
-                self.job.budget, self.elapsed_ms(), self._replayed,
-            )  # fmt: skip
+                len(self.job.prompts),
+                len(market.settled) + twins,
+                self._answered,
+                market.open,
+                len(market.flight) - waiting,
+                market.calls_made,
+                market.ledger.spent,
+                market.ledger.held,
+                self.job.budget,
+                self.elapsed_ms(),
+                self._replayed,
+            )
         )
 
     def close(self) -> None:
@@ -418,13 +435,17 @@ def _totals(market: Market) -> tuple[Line, ...]:
 def _ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[str, str]:
     """Which end was reached, and the sentence that says so."""
     limits = job.budget.limits()
-    shares = {unit: getattr(market.ledger.spent, unit) / max(limit, 1) for unit, limit in limits.items() if unit != "s"}
+    shares = {
+        unit: getattr(market.ledger.spent, unit) / max(limit, 1)
+        for unit, limit in limits.items()
+        if unit != "s"
+    }
     unit = max(shares, key=lambda u: shares[u], default="")
     share = shares.get(unit, 0.0)
     if market.overdrawn_by:
         return "overdrawn", (
-            f"{market.overdrawn_by} used more than the most it said it could, so nothing more was bought; the excess is "
-            "booked"
+            f"{market.overdrawn_by} used more than the most it said it could, so nothing more was bought; the "
+            "excess is booked"
         )
     if not finished:
         return "interrupted", "interrupted; give the same command again to go on"

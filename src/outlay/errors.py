@@ -1,15 +1,15 @@
 """The error tree. Every message says what happened, with values, and what to do next.
 
-    OutlayError
-    ├── UsageError (also ValueError)      the user can mend it: a flag, a config key, an input row
-    │   ├── InputError                    one input row; names line, field and remedy
-    │   ├── UnknownName                   a name that is not in a registry; lists the known ones
-    │   └── BudgetError                   a budget that cannot be read or cannot be kept
-    ├── ResumeError                       a run directory that belongs to another run
-    │   └── NotDeterministic              a strategy no longer offers what it offered before
-    ├── EngineError                       an engine cannot serve at all
-    │   └── UpstreamError                 an endpoint is unreachable or refuses the key
-    └── CheckError                        the user's check cannot be loaded or run
+OutlayError
+├── UsageError (also ValueError)      the user can mend it: a flag, a config key, an input row
+│   ├── InputError                    one input row; names line, field and remedy
+│   ├── UnknownName                   a name that is not in a registry; lists the known ones
+│   └── BudgetError                   a budget that cannot be read or cannot be kept
+├── ResumeError                       a run directory that belongs to another run
+│   └── NotDeterministic              a strategy no longer offers what it offered before
+├── EngineError                       an engine cannot serve at all
+│   └── UpstreamError                 an endpoint is unreachable or refuses the key
+└── CheckError                        the user's check cannot be loaded or run
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Draw(NamedTuple):
     text: str
     kind: str
     arm: str
-    index: int
+    index: int  # type: ignore[assignment]  # the field's own word; nobody looks for members of a draw
     tokens: int = 0
     confidence: float | None = None
     belief: float | None = None

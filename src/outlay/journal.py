@@ -55,7 +55,7 @@ class Journal:
         Raises:
             ResumeError: It holds another run; says what differs.
         """
-        known = {key: value for key, value in self._db.execute("SELECT key, value FROM meta")}
+        known = dict(self._db.execute("SELECT key, value FROM meta"))
         if not known:
             with self._db:
                 self._db.execute("BEGIN")
@@ -117,7 +117,9 @@ def receipt(directory: Path, prompt_id: str) -> dict[str, Any] | None:
     """The answer row of one prompt in a run directory, receipt included; None where it has none."""
     path = directory / "journal.db"
     if not path.exists():
-        raise ResumeError(f"{directory} is no run directory: it has no journal.db; give the directory of a run")
+        raise ResumeError(
+            f"{directory} is no run directory: it has no journal.db; give the directory of a run"
+        )
     journal = Journal(path)
     try:
         for line in journal.read("answer"):

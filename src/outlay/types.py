@@ -40,10 +40,14 @@ class Cost:
     ms: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.tok + other.tok, self.outtok + other.outtok, self.usd + other.usd, self.ms + other.ms)
+        return Cost(
+            self.tok + other.tok, self.outtok + other.outtok, self.usd + other.usd, self.ms + other.ms
+        )
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.tok - other.tok, self.outtok - other.outtok, self.usd - other.usd, self.ms - other.ms)
+        return Cost(
+            self.tok - other.tok, self.outtok - other.outtok, self.usd - other.usd, self.ms - other.ms
+        )
 
     def times(self, count: int) -> Cost:
         """This cost `count` times."""
@@ -96,7 +100,8 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one call as billed. `cached` is the part of `input` that was read from a cache; `reasoning` is
-    the part of `output` that was thought. `estimated`: the server did not say, or said less than was counted."""
+    the part of `output` that was thought. `estimated`: the server did not say, or said less than was counted.
+    """
 
     input: int = 0
     output: int = 0
@@ -223,7 +228,8 @@ class Confidence(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One copy that came back. `passed` is a check's word (None from models); `handle` lets a later call refer
-    to it. `finish` is `stop`, `length`, `content_filter`, `refusal` or `error`."""
+    to it. `finish` is `stop`, `length`, `content_filter`, `refusal` or `error`.
+    """
 
     text: str
     finish: str = "stop"
@@ -237,7 +243,8 @@ class Completion:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What an engine returns for one call: its copies, what the whole call used (retries included), how long it
-    took. `error` says why there are fewer copies than asked; what was used is charged all the same."""
+    took. `error` says why there are fewer copies than asked; what was used is charged all the same.
+    """
 
     completions: tuple[Completion, ...]
     usage: Usage = Usage()

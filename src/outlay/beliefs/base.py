@@ -34,7 +34,8 @@ class Belief(Protocol):
 
     def standard(self, batch: Batch, exchange: float) -> tuple[float, float]:
         """Belief and cost at which a fresh part would stop if being right were worth `exchange` per unit of cost;
-        `batch` holds that one fresh point with its offers."""
+        `batch` holds that one fresh point with its offers.
+        """
         ...
 
     def own(self, klass: int, slot: int) -> float:

@@ -3,10 +3,10 @@
 Letters as in `outlay.batch`; `G` grid of difficulty, `J` grid of concentration, `K` classes, `S` slots.
 
 A prompt of class k has difficulty δ_g with weight mix_kg. A draw of slot s is right with probability
-σ(skill_ks − δ_g + slope_s·z), z its standardised confidence. A sub-flow's draw is right with a probability that
-depends on its own belief only. Wrong answers gather like a two-parameter process (θ_j, σ_j) with weight
-gather_kj: from one wrong answer that is loved to many that scatter. A verdict passes a right
-candidate with probability sens_ks and a wrong one with 1 − spec_ks.
+σ(skill_ks − δ_g); its standardised confidence z is e^(slope_s·z − offset) times likelier if it is right than if it is
+wrong. A sub-flow's draw is right with a probability that depends on its own belief only. Wrong answers gather like a
+two-parameter process (θ_j, σ_j) with weight gather_kj: from one wrong answer that is loved to many that scatter. A
+verdict passes a right candidate with probability sens_ks and a wrong one with 1 − spec_ks.
 
 Answers that exclude each other: exactly one class of answers is right, perhaps none seen so far. Answers that stand
 alone: each is right or not, coupled by the difficulty; a text drawn twice says no more than once.
@@ -26,9 +26,9 @@ GRID = np.linspace(-4.8, 4.8, 17)
 
 THETA = np.array([0.05, 0.5, 10.0, 20.0, 40.0])
 SIGMA = np.array([0.0, 0.0, -1.0, -2.0, -1.0])
-"""How wrong answers may gather: concentration θ and discount σ of a two-parameter process. The first three are
-Chinese restaurants, from one loved wrong answer to many small ones; the last two spread over −θ/σ = 10 and 40 classes
-evenly, without which an even spread is mistaken for a hopeless prompt whose wrong answers gather.
+"""How wrong answers may gather: concentration θ and discount σ of a two-parameter process. The first two are
+Chinese restaurants, in which one wrong answer is loved; the others spread over −θ/σ = 10, 10 and 40 classes, more and
+more evenly, without which an even spread is mistaken for a hopeless prompt whose wrong answers gather.
 """
 
 _TINY = 1e-300
@@ -61,19 +61,21 @@ class Posterior(NamedTuple):
 
 
 def log_success(x: Floats) -> tuple[Floats, Floats]:
-    """log σ(x) and log(1 − σ(x))."""
+    """Log σ(x) and log(1 − σ(x))."""
     lost = np.logaddexp(0.0, -x)
-    return -lost, -lost - x
+    hit: Floats = -lost
+    miss: Floats = hit - x
+    return hit, miss
 
 
 def standardised(confidence: Floats, slot: np.ndarray, p: Parameters) -> Floats:
-    """z of each confidence under its slot's running mean and scale; 0 where there is none."""
+    """Z of each confidence under its slot's running mean and scale; 0 where there is none."""
     z = (confidence - p.center_S[slot]) / p.scale_S[slot]
     return np.where(np.isnan(z), 0.0, np.clip(z, -3.0, 3.0))
 
 
 def draw_logits(batch: Batch, p: Parameters) -> Floats:
-    """logit P(right | δ_g) of each draw before its confidence is looked at, (D, G)."""
+    """Logit P(right | δ_g) of each draw before its confidence is looked at, (D, G)."""
     klass_D = batch.klass_P[batch.point_D]
     x_DG = p.skill_KS[klass_D, batch.slot_D][:, None] - GRID
     own = ~np.isnan(batch.own_D)
@@ -84,13 +86,15 @@ def draw_logits(batch: Batch, p: Parameters) -> Floats:
 
 
 def confidence_shift(batch: Batch, p: Parameters) -> Floats:
-    """log of how much likelier the confidence of each draw is if the draw is right than if it is wrong, (D,).
+    """Log of how much likelier the confidence of each draw is if the draw is right than if it is wrong, (D,).
 
     Two normal laws of one width, slope · z − offset; z has mean 0 and variance 1 over all draws, so that slope and
     share of right draws give the offset.
     """
     z_D = standardised(batch.confidence_D, batch.slot_D, p)
-    slope_D = np.where(np.isnan(batch.confidence_D) | np.isnan(p.center_S[batch.slot_D]), 0.0, p.slope_S[batch.slot_D])
+    slope_D = np.where(
+        np.isnan(batch.confidence_D) | np.isnan(p.center_S[batch.slot_D]), 0.0, p.slope_S[batch.slot_D]
+    )
     right_D = np.clip(p.hits_KS[batch.klass_P[batch.point_D], batch.slot_D], 0.02, 0.98)
     spread_D = right_D * (1 - right_D) * slope_D**2
     # v + spread · v² = 1 for the width v within a law.
@@ -111,16 +115,20 @@ def _running(terms: Floats) -> Floats:
 
 _LOG_NEW = _running(np.log(np.maximum(THETA + _STEPS * SIGMA, 1e-12)))  # (classes, J): each class is founded
 _LOG_ALL = _running(np.log(THETA + _STEPS))  # (answers, J)
-_LOG_JOIN = np.vstack([np.zeros(len(THETA)), _running(np.log(1 + _STEPS - SIGMA))[:-1]])  # (size of a class, J)
+_LOG_JOIN = np.vstack(
+    [np.zeros(len(THETA)), _running(np.log(1 + _STEPS - SIGMA))[:-1]]
+)  # (size of a class, J)
 
 
 def partition(batch: Batch, gather_PJ: Floats) -> tuple[Floats, Floats]:
-    """log probability of a concentration and of how the wrong answers fell into classes, if each candidate is the
+    """Log probability of a concentration and of how the wrong answers fell into classes, if each candidate is the
     right one (C, J), and if none is (P, J).
 
     Source: Pitman's sampling formula, Π (θ + iσ) · Π (1 − σ)…(n_k − 1 − σ) / θ(θ+1)…(θ+n−1).
     """
-    n_C = np.minimum(np.bincount(batch.candidate_D[batch.candidate_D >= 0], minlength=len(batch.point_C)), _TABLE)
+    n_C = np.minimum(
+        np.bincount(batch.candidate_D[batch.candidate_D >= 0], minlength=len(batch.point_C)), _TABLE
+    )
     own_CJ = _LOG_JOIN[n_C]
     classes_P = np.minimum(np.diff(batch.first_P), _TABLE)
     n_P = np.minimum(np.bincount(batch.point_C, weights=n_C, minlength=batch.points).astype(np.int64), _TABLE)
@@ -128,7 +136,9 @@ def partition(batch: Batch, gather_PJ: Floats) -> tuple[Floats, Floats]:
     at = batch.point_C
     log_gather_PJ = np.log(gather_PJ + _TINY)
     none_PJ: Floats = log_gather_PJ + _LOG_NEW[classes_P] + all_PJ - _LOG_ALL[n_P]
-    right_CJ: Floats = log_gather_PJ[at] + _LOG_NEW[classes_P[at] - 1] + all_PJ[at] - own_CJ - _LOG_ALL[n_P[at] - n_C]
+    right_CJ: Floats = (
+        log_gather_PJ[at] + _LOG_NEW[classes_P[at] - 1] + all_PJ[at] - own_CJ - _LOG_ALL[n_P[at] - n_C]
+    )
     return right_CJ, none_PJ
 
 
@@ -142,10 +152,9 @@ def verdict_logs(batch: Batch, p: Parameters) -> tuple[Floats, Floats]:
     ok = batch.value_V > 0.5
     right = np.log(np.where(ok, sens, 1 - sens))
     wrong = np.log(np.where(ok, 1 - spec, spec))
-    return (
-        np.bincount(batch.candidate_V, weights=right, minlength=count),
-        np.bincount(batch.candidate_V, weights=wrong, minlength=count),
-    )
+    right_C = np.bincount(batch.candidate_V, weights=right, minlength=count).astype(np.float64)
+    wrong_C = np.bincount(batch.candidate_V, weights=wrong, minlength=count).astype(np.float64)
+    return right_C, wrong_C
 
 
 def sum_by(index: np.ndarray, rows_XG: Floats, count: int) -> Floats:
@@ -159,7 +168,8 @@ def posterior(
     batch: Batch, p: Parameters, mix_KG: Floats | None = None, shift_D: Floats | None = None
 ) -> Posterior:
     """The joint belief at every point; the masses of a point sum to 1. `shift_D` spares a second look at the
-    confidences where they were looked at already."""
+    confidences where they were looked at already.
+    """
     points, count = batch.points, len(batch.point_C)
     log_mix_PG = np.log((p.mix_KG if mix_KG is None else mix_KG)[batch.klass_P] + _TINY)
     if not len(batch.point_D):
@@ -192,7 +202,13 @@ def posterior(
 
 
 def _exclusive(
-    batch: Batch, p: Parameters, log_mix_PG: Floats, x_DG: Floats, miss_DG: Floats, pass_C: Floats, fail_C: Floats,
+    batch: Batch,
+    p: Parameters,
+    log_mix_PG: Floats,
+    x_DG: Floats,
+    miss_DG: Floats,
+    pass_C: Floats,
+    fail_C: Floats,
     counted: Bools,
 ) -> tuple[Floats, Floats]:
     """Log masses where one class is right: all draws of that class hit, all others miss and gather."""
@@ -215,7 +231,8 @@ def _exclusive(
 
 def evidence(batch: Batch, p: Parameters) -> Floats:
     """How likely everything seen at each point is, by difficulty and by how wrong answers gather, up to a factor of
-    the point's own, (P, G, J). What does not exclude each other does not gather."""
+    the point's own, (P, G, J). What does not exclude each other does not gather.
+    """
     x_DG = draw_logits(batch, p)
     hit_DG, miss_DG = log_success(x_DG)
     shift_D = confidence_shift(batch, p)
@@ -232,7 +249,7 @@ def evidence(batch: Batch, p: Parameters) -> Floats:
     none_PGJ = base_PG[:, :, None] + (crp_PJ + fail_P[:, None])[:, None, :]
     peak_P = none_PGJ.max(axis=(1, 2))
     np.maximum.at(peak_P, at, right_CGJ.max(axis=(1, 2)))
-    likely = np.exp(none_PGJ - peak_P[:, None, None])
+    likely: Floats = np.exp(none_PGJ - peak_P[:, None, None])
     np.add.at(likely, at, np.exp(right_CGJ - peak_P[at][:, None, None]))
     if not batch.exclusive_P.all():
         flat_PG = np.zeros((points, len(GRID)))
@@ -245,12 +262,15 @@ def evidence(batch: Batch, p: Parameters) -> Floats:
 def _majority(batch: Batch, x_DG: Floats, right_CG: Floats, counted: Bools) -> Floats:
     """With votes alone more support never means less belief: a mixture learned without labels may explain a majority
     as a loved wrong answer, and then turns it into the wrong answer (.74 → .59 in a pilot). Where no verdict speaks,
-    the leader by votes and the leader by belief trade places."""
+    the leader by votes and the leader by belief trade places.
+    """
     quiet_P = np.bincount(batch.point_C[batch.candidate_V], minlength=batch.points) == 0
     many_P = np.diff(batch.first_P) > 1
     if not (quiet_P & many_P & batch.exclusive_P).any():
         return right_CG
-    weight_D = np.logaddexp(0.0, x_DG[counted].mean(axis=1))  # positive: a vote never counts against its answer
+    weight_D = np.logaddexp(
+        0.0, x_DG[counted].mean(axis=1)
+    )  # positive: a vote never counts against its answer
     votes_C = np.bincount(batch.candidate_D[counted], weights=weight_D, minlength=len(batch.point_C))
     belief_C = np.logaddexp.reduce(right_CG, axis=1)
     by_votes, by_belief = top(batch, votes_C).leader_P, top(batch, belief_C).leader_P
@@ -266,10 +286,17 @@ def _majority(batch: Batch, x_DG: Floats, right_CG: Floats, counted: Bools) -> F
 
 
 def _alone(
-    batch: Batch, log_mix_PG: Floats, hit_DG: Floats, miss_DG: Floats, pass_C: Floats, fail_C: Floats, counted: Bools
+    batch: Batch,
+    log_mix_PG: Floats,
+    hit_DG: Floats,
+    miss_DG: Floats,
+    pass_C: Floats,
+    fail_C: Floats,
+    counted: Bools,
 ) -> tuple[Floats, Floats]:
     """Log masses where each candidate is right or not; only verdicts tell, and through the difficulty they tell
-    about the neighbours."""
+    about the neighbours.
+    """
     count = len(batch.point_C)
     # Equal texts are one candidate and one proposal: the first draw of it speaks.
     order = np.nonzero(counted)[0]

@@ -52,18 +52,21 @@ class _Best:
         if not len(rows):
             return
         worth_XN = self.stake_O[rows][:, None] * gain_XN
-        net_XN = worth_XN - self.price * cost_XN
         # What is free is bought at any price and sets none.
-        ratio_XN = np.divide(worth_XN, cost_XN, out=np.zeros_like(worth_XN), where=cost_XN > 0)
-        index = np.arange(len(rows))
-        best = net_XN.argmax(axis=1)
-        better = net_XN[index, best] > self.net_O[rows]
-        at, pick, of = rows[better], best[better], index[better]
-        self.net_O[at] = net_XN[of, pick]
-        self.gain_O[at] = gain_XN[of, pick]
-        self.cost_O[at] = cost_XN[of, pick]
-        self.copies_O[at] = 1 if copies_XN is None else copies_XN[of, pick].astype(np.int64)
-        self.until_O[rows] = np.maximum(self.until_O[rows], ratio_XN.max(axis=1))
+        ratio_XN = np.divide(worth_XN, cost_XN, out=np.zeros(worth_XN.shape), where=cost_XN > 0)
+        net_XN = worth_XN - self.price * cost_XN
+        if net_XN.shape[1] == 1:
+            net, gain, cost, ratio = net_XN[:, 0], gain_XN[:, 0], cost_XN[:, 0], ratio_XN[:, 0]
+            copies = None
+        else:
+            pick = (np.arange(len(rows)), net_XN.argmax(axis=1))
+            net, gain, cost, ratio = net_XN[pick], gain_XN[pick], cost_XN[pick], ratio_XN.max(axis=1)
+            copies = None if copies_XN is None else copies_XN[pick].astype(np.int64)
+        self.until_O[rows] = np.maximum(self.until_O[rows], ratio)
+        better = net > self.net_O[rows]
+        at = rows[better]
+        self.net_O[at], self.gain_O[at], self.cost_O[at] = net[better], gain[better], cost[better]
+        self.copies_O[at] = 1 if copies is None else copies[better]
 
     def worth(self) -> Worth:
         return Worth(self.gain_O, self.cost_O, np.maximum(self.until_O, 0.0), self.copies_O)
@@ -83,9 +86,7 @@ class _State(NamedTuple):
     votes_all_P: Floats
 
 
-def worth(
-    batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters, price: float
-) -> Worth:
+def worth(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters, price: float) -> Worth:
     """Value every offer of the batch at `price`."""
     best = _Best(batch.stake_P[batch.point_O], price)
     if not len(batch.point_O):
@@ -97,7 +98,9 @@ def worth(
     certain_O = ~np.isnan(batch.success_O)
     looked_O = draw_O & (batch.then_O >= 0)
     # What stands alone and is looked at by nobody is worth a first draw, and no second.
-    once_O = np.where(batch.then_O < 0, exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O, exclusive_O)
+    once_O = np.where(
+        batch.then_O < 0, exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O, exclusive_O
+    )
     _one_draw(best, np.nonzero(draw_O & once_O)[0], batch, state, success_OG, p)
     _votes(best, np.nonzero(draw_O & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p)
     _until_pass(best, np.nonzero(looked_O)[0], batch, state, success_OG, p)
@@ -106,7 +109,9 @@ def worth(
 
 
 def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters) -> _State:
-    right_CG = np.vstack([post.right_CG, np.zeros((1, len(GRID)))])  # row −1 is the candidate that is not there
+    right_CG = np.vstack(
+        [post.right_CG, np.zeros((1, len(GRID)))]
+    )  # row −1 is the candidate that is not there
     leader_PG, runner_PG = right_CG[first.leader_P], right_CG[first.runner_P]
     # Exclusive: the cases exclude each other. Alone: "the runner-up is right" is no case of its own.
     runner_PG = np.where(batch.exclusive_P[:, None], runner_PG, 0.0)
@@ -118,20 +123,26 @@ def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parame
         ok_C, bad_C = verdict_logs(batch, p)
         support_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)
         support_C = np.append(support_C + ok_C - bad_C, 0.0)
-        votes_C: Floats = np.append(votes(batch), 0).astype(np.float64)
     else:
-        support_C, votes_C = np.zeros(1), np.zeros(1)
+        support_C = np.zeros(1)
+    votes_C = np.append(votes(batch), 0).astype(np.float64)
     return _State(
-        leader_PG, runner_PG, unseen_PG, leader_PG.sum(axis=1),
+        leader_PG,
+        runner_PG,
+        unseen_PG,
+        leader_PG.sum(axis=1),
         np.maximum(support_C[first.leader_P] - support_C[first.runner_P], 0.0),
         np.maximum(support_C[first.leader_P], 0.0),
-        votes_C[first.leader_P], votes_C[first.runner_P], draws_made(batch).astype(np.float64),
+        votes_C[first.leader_P],
+        votes_C[first.runner_P],
+        draws_made(batch).astype(np.float64),
     )
 
 
 def vote_weight(klass: Ints, slot: Ints, p: Parameters) -> Floats:
     """How much one vote of a slot says for its answer, in nats: log of how often right answers are hit over how
-    often one wrong answer is, averaged over the prompts of the class. At least a little: see `_majority`."""
+    often one wrong answer is, averaged over the prompts of the class. At least a little: see `_majority`.
+    """
     x_XG = p.skill_KS[klass, slot][:, None] - GRID
     level_X = (p.mix_KG[klass] * x_XG).sum(axis=1)
     gather_X = (p.gather_KJ[klass] * (1 - SIGMA) / (1 + THETA)).sum(axis=1)
@@ -149,10 +160,13 @@ def _success(batch: Batch, p: Parameters) -> Floats:
 
 def _joins(batch: Batch, rows: Ints, votes_X: Floats, wrong_X: Floats, p: Parameters) -> Floats:
     """Chance that a further wrong answer joins a class that has `votes_X` of `wrong_X` wrong votes; the next vote of
-    a class without votes is its founder's."""
+    a class without votes is its founder's.
+    """
     gather_XJ = p.gather_KJ[batch.klass_P[batch.point_O[rows]]]
     lone = np.maximum(votes_X, 1.0)[:, None]
-    join_X: Floats = (gather_XJ * (lone - SIGMA) / (THETA + np.maximum(wrong_X, lone[:, 0])[:, None])).sum(axis=1)
+    join_X: Floats = (gather_XJ * (lone - SIGMA) / (THETA + np.maximum(wrong_X, lone[:, 0])[:, None])).sum(
+        axis=1
+    )
     return join_X
 
 
@@ -238,9 +252,7 @@ def _ruin(up: Floats, down: Floats, a: Floats, b: Floats) -> tuple[Floats, Float
     fall = np.where(ratio < 0, low_b * (1 - low_a), 1 - low_ab - low_a * (1 - low_b)) / (1 - low_ab)
     drift = up - down
     drift = np.where(np.abs(drift) < 1e-9, 1e-9, drift)
-    steps = np.where(
-        np.abs(ratio) < 1e-4, a * b / (up + down), (a * (1 - fall) - b * fall) / drift
-    )
+    steps = np.where(np.abs(ratio) < 1e-4, a * b / (up + down), (a * (1 - fall) - b * fall) / drift)
     return fall, np.maximum(steps, 1.0)
 
 
@@ -248,7 +260,8 @@ def _after_failure(
     hit: Floats, sens: Floats, spec: Floats, cost_draw: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Draw, look, and go on until a pass or m tries: chance of ending on a right pass, chance of no pass, expected
-    cost, by difficulty, (X, N, G) each."""
+    cost, by difficulty, (X, N, G) each.
+    """
     passes = hit * sens[:, None] + (1 - hit) * (1 - spec)[:, None]  # (X, G)
     passes = np.clip(passes, 1e-6, 1.0)
     none = (1 - passes)[:, None, :] ** TRIES[:, None]
@@ -280,10 +293,18 @@ def _until_pass(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Fl
 
 
 def _verdicts(
-    best: _Best, rows: Ints, batch: Batch, post: Posterior, first: Top, s: _State, success_OG: Floats, p: Parameters
+    best: _Best,
+    rows: Ints,
+    batch: Batch,
+    post: Posterior,
+    first: Top,
+    s: _State,
+    success_OG: Floats,
+    p: Parameters,
 ) -> None:
     """Have a candidate looked at. If it is the leader and fails, the runner-up takes its place, or new draws with
-    their own verdicts are bought; if it is another and passes, it may take the lead."""
+    their own verdicts are bought; if it is another and passes, it may take the lead.
+    """
     if not len(rows):
         return
     at = batch.point_O[rows]
@@ -315,7 +336,8 @@ def _verdicts(
         return
     se, sp = sens[lead], spec[lead]
     won, none, spend = _after_failure(
-        success_OG[follow], p.sens_KS[klass[lead], batch.then_O[follow]],
+        success_OG[follow],
+        p.sens_KS[klass[lead], batch.then_O[follow]],
         p.spec_KS[klass[lead], batch.then_O[follow]],
         batch.cost_O[follow] + batch.then_cost_O[follow] + batch.rest_O[follow],
     )
@@ -324,9 +346,8 @@ def _verdicts(
     fail_right = leader * (1 - se)[:, None]
     fail = fail_right + rest * sp[:, None]
     one_try = np.where(~batch.more_O[follow][:, None] & (TRIES > 1), 0.0, 1.0)
-    after_XN = (
-        (leader * se[:, None]).sum(axis=1)[:, None]
-        + ((fail[:, None, :] * won).sum(axis=2) + (fail_right[:, None, :] * none).sum(axis=2)) * one_try
-    )
+    after_XN = (leader * se[:, None]).sum(axis=1)[:, None] + (
+        (fail[:, None, :] * won).sum(axis=2) + (fail_right[:, None, :] * none).sum(axis=2)
+    ) * one_try
     cost_XN = cost[lead][:, None] + (fail[:, None, :] * spend).sum(axis=2)
     best.offer(rows[lead], np.maximum(after_XN - s.best_P[at[lead]][:, None], 0.0), cost_XN)

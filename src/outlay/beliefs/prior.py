@@ -40,7 +40,7 @@ VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 VERDICT_WEIGHT = 4.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
-ROUNDS, MIXING = 2, 40
+ROUNDS, MIXING = 2, 30
 DOUBT, DOUBTED = 0.8, 0.2
 """From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. So what is
 seldom right must earn its share: each round of learning it keeps only a part of what it explains, from all of it at
@@ -49,8 +49,9 @@ success `DOUBTED` down to `DOUBT` at success 0."""
 
 @final
 class Prior:
-    """See the module. `rank` gives the place of each arm from cheap (0) to dear in steps of skill; `known` the sensitivity and
-    specificity of verdict arms for which they are known, which are then not learned."""
+    """See the module. `rank` gives the place of each arm from cheap (0) to dear in steps of skill; `known` the
+    sensitivity and specificity of verdict arms for which they are known, which are then not learned.
+    """
 
     def __init__(
         self, rank: Mapping[str, float] | None = None, known: Mapping[str, tuple[float, float]] | None = None
@@ -144,9 +145,10 @@ class Prior:
         )
 
     def standard(self, batch: Batch, exchange: float) -> tuple[float, float]:
-        """See the contract. A class of which little is known has the benefit of the doubt (it is
-        thought easy until something was seen, and better by two standard errors afterwards), or no chain of many parts would ever be begun: with the present belief in
-        200 parts of a class never seen nothing is bought."""
+        """See the contract. A class of which little is known has the benefit of the doubt (it is thought easy until
+        something was seen, and better by two standard errors afterwards), or no chain of many parts would ever be
+        begun: with the present belief in 200 parts of a class never seen nothing is bought.
+        """
         value = self._value(batch, 1.0 / max(exchange, 1e-12), self._p.ease_KG)
         if not len(value.gain_O):
             return 0.0, 0.0
@@ -155,7 +157,9 @@ class Prior:
             return float(value.best_P[0]), 0.0
         right = float(value.best_P[0] + value.gain_O[best])
         seen = float(self._p.seen_K[batch.klass_P[0]])
-        return min(right + 2 * float(np.sqrt((1 - right) / max(seen, 1.0))), SUREST), float(value.cost_O[best])
+        return min(right + 2 * float(np.sqrt((1 - right) / max(seen, 1.0))), SUREST), float(
+            value.cost_O[best]
+        )
 
     def own(self, klass: int, slot: int) -> float:
         """The belief with which a sub-flow of this kind is expected to end."""
@@ -273,7 +277,8 @@ class Prior:
 
     def _skills(self, klass: int, even: Sequence[Record]) -> None:
         """Skill of each arm in this class, and the shift of sub-flows, from the evenly bought share: one draw of the
-        arm, against all that others said."""
+        arm, against all that others said.
+        """
         p = self._p
         slots = sorted({draw.slot for record in even for draw in record.draws})
         for slot in slots:
@@ -300,7 +305,8 @@ class Prior:
 
     def _slopes(self, batch: Batch) -> None:
         """How much a confidence says, by slot over all classes: one Newton step of EM on the likelihood. A draw about
-        which nothing else speaks is believed as its confidence says, and so teaches nothing."""
+        which nothing else speaks is believed as its confidence says, and so teaches nothing.
+        """
         p = self._p
         known = np.nonzero(~np.isnan(batch.confidence_D))[0]
         if not len(known):
@@ -326,7 +332,10 @@ class Prior:
 
 def _packed(records: Sequence[Record]) -> Batch:
     return pack(
-        [r.point for r in records], [r.draws for r in records], [r.verdicts for r in records], [()] * len(records)
+        [r.point for r in records],
+        [r.draws for r in records],
+        [r.verdicts for r in records],
+        [()] * len(records),
     )
 
 
@@ -337,7 +346,10 @@ def _thinned(record: Record, slot: int) -> Record | None:
     if not own or not (others or record.verdicts):
         return None
     kept: list[DrawRow] = [*others, own[0]]
-    number = {candidate: i for i, candidate in enumerate(dict.fromkeys(d.candidate for d in kept if d.candidate >= 0))}
+    number = {
+        candidate: i
+        for i, candidate in enumerate(dict.fromkeys(d.candidate for d in kept if d.candidate >= 0))
+    }
     return record._replace(
         point=record.point._replace(candidates=len(number)),
         draws=[d._replace(candidate=number.get(d.candidate, -1)) for d in kept],
@@ -358,5 +370,3 @@ def _fit_level(
         curve = (total_XG * q * (1 - q)).sum() + 1 / sd**2
         level += float(np.clip(slope / curve, -1.0, 1.0))
     return float(np.clip(level, -6.0, 6.0))
-
-

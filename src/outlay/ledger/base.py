@@ -38,17 +38,20 @@ class Ledger(Protocol):
 
     def reserve(self, key: str, amount: Cost, chain: str = "", keep: Cost | None = None) -> bool:
         """Hold `amount` for `key`: first from the hold `chain` down to what it must `keep`, then from what is
-        free. False, with nothing changed, where that does not suffice."""
+        free. False, with nothing changed, where that does not suffice.
+        """
         ...
 
     def hold(self, chain: str, amount: Cost, parent: str = "") -> bool:
         """Set the hold of a chain to `amount`, taking the difference from `parent`'s hold first and then from
-        what is free, or giving back what is too much."""
+        what is free, or giving back what is too much.
+        """
         ...
 
     def settle(self, key: str, actual: Cost) -> Cost:
         """End the hold of `key` and book `actual` in full; returns by how much it exceeded the hold. What was not
-        spent goes back where it came from."""
+        spent goes back where it came from.
+        """
         ...
 
     def release(self, key: str) -> None:

@@ -158,7 +158,9 @@ class MemoryLedger:
     def check(self) -> None:
         """Assert the invariants that need no walk over the holds."""
         for r in range(_WIDTH):
-            assert self._left[r] + self._held[r] + self._spent[r] == self._caps[r], "the ledger does not balance"
+            assert self._left[r] + self._held[r] + self._spent[r] == self._caps[r], (
+                "the ledger does not balance"
+            )
             assert self._held[r] >= 0, "more was released than held"
             assert self._left[r] >= 0 or self._overdraft[r] > 0, "overdrawn without an overdraft"
 

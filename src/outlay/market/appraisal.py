@@ -111,7 +111,8 @@ class Appraisal:
 
     def _share(self, point: Point, offer: Offer, slot: int) -> float:
         """The expected cost of one copy as a share of the budget; the same for all prompts of a class once it is
-        known."""
+        known.
+        """
         key = (point.klass, slot)
         known = self._shares.get(key)
         if known is None:
@@ -171,7 +172,20 @@ class Appraisal:
                 then = belief.slot(offer.then.kind, offer.then.arm)
                 then_cost = self._share(point, offer.then, then)
             about = draws[offer.about].candidate if effect == VERDICT and offer.about >= 0 else -1
-            rows.append(OfferRow(skill, effect, about, then, cost, then_cost, rest, offer.most, model_of(offer) in again, success))
+            rows.append(
+                OfferRow(
+                    skill,
+                    effect,
+                    about,
+                    then,
+                    cost,
+                    then_cost,
+                    rest,
+                    offer.most,
+                    model_of(offer) in again,
+                    success,
+                )
+            )
         return rows
 
     def standard(self, klass: int, worth: float, parts: int) -> tuple[float, float]:
@@ -202,8 +216,13 @@ class Appraisal:
 
     def curve(self, counts: dict[int, float]) -> tuple[Floats, Floats]:
         """Spend of prompts that were not asked anything yet, at falling prices; `counts` says how many of each
-        class."""
-        tables = [(self._curve(klass), count) for klass, count in counts.items() if count > 0 and klass in self._fresh]
+        class.
+        """
+        tables = [
+            (self._curve(klass), count)
+            for klass, count in counts.items()
+            if count > 0 and klass in self._fresh
+        ]
         tables = [(table, count) for table, count in tables if len(table[0])]
         if not tables:
             return _EMPTY, _EMPTY

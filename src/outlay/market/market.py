@@ -33,7 +33,7 @@ from outlay.types import FREE, Arm, Call, Cost, Delivery, Prompt, cost_of
 
 EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
-FIRST_LEARNING, LEARNING_GROWTH = 16, 1.3
+FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
 SLOW_START = 32
 NEAR = 1.5
 LOWEST = 1e-6
@@ -56,7 +56,8 @@ class Purchase(NamedTuple):
 @final
 class Market:
     """See the module. `step` decides, `deliver` settles, `replay` repeats what a journal says; `lines` is what must
-    be written before the calls are sent."""
+    be written before the calls are sent.
+    """
 
     def __init__(self, setting: Setting, prompts: Sequence[Prompt]) -> None:
         self.setting, self.prompts = setting, prompts
@@ -77,7 +78,9 @@ class Market:
         self._parked: dict[str, Point] = {}  # nothing is worth this price
         self._refused: dict[str, Point] = {}  # what they chose could not be reserved
         self._ops: list[list[Any]] = []
-        self._ready: tuple[float, tuple[Batch, Valuation], list[Point]] | None = None  # valued before the price was set
+        self._ready: tuple[float, tuple[Batch, Valuation], list[Point]] | None = (
+            None  # valued before the price was set
+        )
         self._new: list[Call] = []
         self._draws = 0  # answers that came back
         self._told = 0  # verdicts that came back
@@ -101,7 +104,7 @@ class Market:
         """Prompts that are open."""
         return self._roots
 
-    # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one step ───────────────────────────────────────────────────────────────────────────────────
 
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
@@ -120,7 +123,8 @@ class Market:
 
     def _value_and_price(self) -> None:
         """The price rests on what the points with new evidence would still buy, so these are valued first; where the
-        price then stays, so do the values."""
+        price then stays, so do the values.
+        """
         pricing = self.setting.pricing
         if not (pricing.falls and self.setting.policy.priced):
             return
@@ -134,7 +138,8 @@ class Market:
 
     def _take(self) -> list[Point]:
         """The active points that may act now. A run starts slowly, so that the first prompts teach what the others are
-        then bought at: no more calls are in flight than answers came back, and a few."""
+        then bought at: no more calls are in flight than answers came back, and a few.
+        """
         room = SLOW_START + self._draws - len(self.flight)
         points = list(self._active.values())
         if len(points) > room:
@@ -145,7 +150,8 @@ class Market:
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
-        want is still what they wanted, unless the price or the parameters changed."""
+        want is still what they wanted, unless the price or the parameters changed.
+        """
         if not self._refused:
             return
         if self._refused_at != (self.setting.pricing.price, self._epoch):
@@ -166,7 +172,8 @@ class Market:
 
     def _round(self, elapsed_ms: int) -> bool:
         """Value active points together and act on each: chains first, the most advanced before the others. False
-        where nobody could act."""
+        where nobody could act.
+        """
         points = self._take()
         if not points:
             return False
@@ -195,7 +202,12 @@ class Market:
                 offer = menus[i][row - first_O[i]]
             if offer is None:
                 # What is worth nothing now may be worth something when more was learned, or the price fell.
-                if menus[i] and self.setting.policy.priced and self.setting.pricing.falls and point.parent is None:
+                if (
+                    menus[i]
+                    and self.setting.policy.priced
+                    and self.setting.pricing.falls
+                    and point.parent is None
+                ):
                     self._idle(point, "price")
                 else:
                     self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")
@@ -217,7 +229,9 @@ class Market:
         for point, menu in zip(points, menus, strict=True):
             self._probe_flows(point, menu)
         rows = [self._rows(point, menu) for point, menu in zip(points, menus, strict=True)]
-        batch = pack([p.row() for p in points], [p.draw_rows for p in points], [p.verdict_rows for p in points], rows)
+        batch = pack(
+            [p.row() for p in points], [p.draw_rows for p in points], [p.verdict_rows for p in points], rows
+        )
         price = self.setting.pricing.price
         values = self.setting.belief.value(batch, price)
         self._note_values(points, batch, values, price)
@@ -225,15 +239,20 @@ class Market:
 
     def _rows(self, point: Point, menu: list[Offer]) -> list[OfferRow]:
         """The menu as numbers, kept while neither the evidence nor the parameters change. Where offers open flows the
-        price enters too."""
+        price enters too.
+        """
         if point.stale or point.valued != (self._epoch, len(menu)) or point.sub_classes:
             point.rows = self._appraisal.rows(point, menu)
             point.valued = (self._epoch, len(menu))
             point.stale = False
         return point.rows
 
-    def _choose(self, points: list[Point], menus: list[list[Offer]], batch: Batch, values: Valuation) -> Choice:
-        return self.setting.policy.choose(self._view(points, menus, batch, values, self.setting.pricing.price))
+    def _choose(
+        self, points: list[Point], menus: list[list[Offer]], batch: Batch, values: Valuation
+    ) -> Choice:
+        return self.setting.policy.choose(
+            self._view(points, menus, batch, values, self.setting.pricing.price)
+        )
 
     @staticmethod
     def _note_values(points: list[Point], batch: Batch, values: Valuation, price: float) -> None:
@@ -247,7 +266,12 @@ class Market:
             remaining_P[batch.point_O[order]] = values.cost_O[order]
         leader_P = np.where(values.leader_P >= 0, values.leader_P - batch.first_P[:-1], -1)
         rows = zip(
-            points, values.best_P.tolist(), leader_P.tolist(), until_P.tolist(), remaining_P.tolist(), strict=True
+            points,
+            values.best_P.tolist(),
+            leader_P.tolist(),
+            until_P.tolist(),
+            remaining_P.tolist(),
+            strict=True,
         )
         for point, best, leader, until, remaining in rows:
             point.until, point.remaining = until, remaining
@@ -280,7 +304,7 @@ class Market:
                     return offer
         return None
 
-    # ── the operations ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the operations ─────────────────────────────────────────────────────────────────────────────
 
     def _idle(self, point: Point, why: str) -> None:
         """Nothing is bought now: the price is too high, or the ledger refused."""
@@ -433,7 +457,9 @@ class Market:
         if not point.bought:
             self._count_fresh(point, -1)
         self._roots -= 1
-        done = Settled(point.prompt, candidate, belief, reason, len(point.draw_rows), point.spent, point.lines)
+        done = Settled(
+            point.prompt, candidate, belief, reason, len(point.draw_rows), point.spent, point.lines
+        )
         self.settled.append(done)
         self.lines.append(("settled", done))
 
@@ -464,7 +490,7 @@ class Market:
         parent.last = purchase.line
         self._go_on(parent)
 
-    # ── what comes back ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── what comes back ────────────────────────────────────────────────────────────────────────────
 
     def deliver(self, key: str, delivery: Delivery) -> None:
         """Settle a call in full and extend the evidence of its point."""
@@ -524,11 +550,12 @@ class Market:
         batch = pack([point.row()], [point.draw_rows], [point.verdict_rows], [()])
         self._note_values([point], batch, self.setting.belief.value(batch, 1.0), 1.0)
 
-    # ── when nothing moves ───────────────────────────────────────────────────────────────────────────────────────
+    # ── when nothing moves ─────────────────────────────────────────────────────────────────────────
 
     def _unblock(self) -> bool:
         """Nothing is in flight and nobody bought: let what fits be bought, let a chain give up its hold, lower the
-        price, or decide. False when nothing is left to do in this step."""
+        price, or decide. False when nothing is left to do in this step.
+        """
         if self._refused:
             self.ran_into_budget = True
             if self._buy_what_fits():
@@ -546,7 +573,9 @@ class Market:
             return True
         if self._parked:
             pricing = self.setting.pricing
-            if self._next < len(self.prompts):  # they hold the place of prompts for which the rest is set aside
+            if self._next < len(
+                self.prompts
+            ):  # they hold the place of prompts for which the rest is set aside
                 for point in list(self._parked.values()):
                     self._end(point, "no offer is worth its price")
                 return True
@@ -568,7 +597,8 @@ class Market:
 
     def _buy_what_fits(self) -> bool:
         """Points whose choice is too dear take the best offer that can still be paid, a call's tokens capped by what
-        is left if need be."""
+        is left if need be.
+        """
         bought = False
         for point in [point for point in self._refused.values() if not point.chain]:
             caps = [(offer, self._cap(point, offer)) for offer in point.menu()]
@@ -582,12 +612,15 @@ class Market:
             row = int(self._choose([point], menus, batch, values).offer_P[0])
             if row >= 0:
                 offer, cap = fits[row]
-                bought |= self._buy(point, offer, 1, float(values.gain_O[row]), float(values.cost_O[row]), False, cap)
+                bought |= self._buy(
+                    point, offer, 1, float(values.gain_O[row]), float(values.cost_O[row]), False, cap
+                )
         return bought
 
     def _cap(self, point: Point, offer: Offer) -> int | None:
         """0 where one copy fits as it is, a smaller `max_tokens` where only that fits, None where nothing does. A cap
-        near what an answer is expected to take would buy cut answers."""
+        near what an answer is expected to take would buy cut answers.
+        """
         if not isinstance(offer.do, Call) or offer.rest:
             return None
         call = replace(capped(offer.do), n=1)
@@ -599,7 +632,10 @@ class Market:
         if fits(call.max_tokens):
             return 0
         slot = self.setting.belief.slot(offer.kind, offer.arm)
-        low, high = max(1, round(1.5 * self._appraisal.expected(point, offer, slot).outtok)), call.max_tokens - 1
+        low, high = (
+            max(1, round(1.5 * self._appraisal.expected(point, offer, slot).outtok)),
+            call.max_tokens - 1,
+        )
         if high < low or not fits(low):
             return None
         while low < high:
@@ -607,7 +643,7 @@ class Market:
             low, high = (middle, high) if fits(middle) else (low, middle - 1)
         return low
 
-    # ── opening, learning, pricing ───────────────────────────────────────────────────────────────────────────────
+    # ── opening, learning, pricing ─────────────────────────────────────────────────────────────────
 
     def _open_prompts(self) -> None:
         while self._next < len(self.prompts) and self._roots < self.setting.open_points:
@@ -619,7 +655,9 @@ class Market:
         arms = self._arms_for(prompt)
         owner = _class_name(prompt, arms)
         klass = self.setting.belief.klass(owner)
-        point = Point(prompt.id, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same)
+        point = Point(
+            prompt.id, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same
+        )
         point.even = len(self.prompts) >= EVEN_FROM and _even(prompt.id, self.setting.seed)
         self._next += 1
         self._roots += 1
@@ -636,7 +674,8 @@ class Market:
 
     def _probe_flows(self, point: Point, menu: list[Offer]) -> None:
         """The classes of the points that the flows on a menu would open; a class that is new is looked at, without
-        buying."""
+        buying.
+        """
         for offer in menu:
             if offer.kind in point.sub_classes or isinstance(offer.do, Call):
                 continue
@@ -737,7 +776,7 @@ class Market:
         """What a chain still holds is not asked for again."""
         return self.setting.pricing.share(self.ledger.chain(point.chain)) if point.chain else 0.0
 
-    # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── replay ─────────────────────────────────────────────────────────────────────────────────────
 
     def replay(self, kind: str, body: Any) -> None:
         """Repeat one journaled line: a step, or what was learned. What came back is given to `deliver`."""
@@ -814,7 +853,9 @@ def _believe(point: Point, best: float, leader: int) -> None:
         point.last = None
 
 
-def _line(point: Point, offer: Offer, copies: int, price: float, max_tokens: int, forced: bool) -> dict[str, Any]:
+def _line(
+    point: Point, offer: Offer, copies: int, price: float, max_tokens: int, forced: bool
+) -> dict[str, Any]:
     """A receipt line; what it cost and brought is filled in later."""
     line: dict[str, Any] = {
         "kind": offer.kind, "arm": offer.arm, "copies": copies, "tok": 0, "outtok": 0, "usd": 0, "s": 0.0,
@@ -878,5 +919,3 @@ def _seed(key: str, run_seed: int) -> int:
 def _even(prompt_id: str, run_seed: int) -> bool:
     """Whether a prompt belongs to the evenly bought share."""
     return _hash(f"even\x00{run_seed}\x00{prompt_id}") < EVEN_SHARE * 2**64
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import log
 from typing import Any, NamedTuple, final
 
@@ -21,6 +22,12 @@ def working_scale(confidence: float) -> float:
     return -log(0.001 - min(confidence, 0.0))
 
 
+@lru_cache(maxsize=1 << 14)
+def _canonical(kind: Kind, answer: str) -> str:
+    """Short answers come again and again."""
+    return kind.canonical(answer)
+
+
 class Wanted(NamedTuple):
     """What a point chose and could not reserve."""
 
@@ -36,14 +43,56 @@ class Point:
     """Owned by the market. A root point belongs to a prompt; others to a sub-flow of their `parent`."""
 
     __slots__ = (
-        "arms", "bought", "chain", "classes", "done", "draw_rows", "even", "evidence", "ended", "factor", "failed", "flow",
-        "flight", "kind", "klass", "last", "legs", "lines", "offers", "owner", "parent", "path", "prompt", "remaining",
-        "root", "same", "spent", "stake", "stale", "until", "verdict_rows", "best", "leader", "parts", "pattern",
-        "rows", "sub_classes", "valued", "wanted",
+        "arms",
+        "best",
+        "bought",
+        "chain",
+        "classes",
+        "done",
+        "draw_rows",
+        "ended",
+        "even",
+        "evidence",
+        "factor",
+        "failed",
+        "flight",
+        "flow",
+        "kind",
+        "klass",
+        "last",
+        "leader",
+        "legs",
+        "lines",
+        "offers",
+        "owner",
+        "parent",
+        "parts",
+        "path",
+        "pattern",
+        "prompt",
+        "remaining",
+        "root",
+        "rows",
+        "same",
+        "spent",
+        "stake",
+        "stale",
+        "sub_classes",
+        "until",
+        "valued",
+        "verdict_rows",
+        "wanted",
     )  # fmt: skip
 
     def __init__(
-        self, path: str, prompt: Prompt, kind: Kind, arms: Arms, klass: int, parent: Point | None, owner: str,
+        self,
+        path: str,
+        prompt: Prompt,
+        kind: Kind,
+        arms: Arms,
+        klass: int,
+        parent: Point | None,
+        owner: str,
         same: Callable[[str, str], bool] | None,
     ) -> None:
         self.path, self.prompt, self.kind, self.arms, self.klass = path, prompt, kind, arms, klass
@@ -77,7 +126,9 @@ class Point:
         self.ended: Candidate | None = None
         self.pattern: tuple[Offer, ...] = ()  # what it offered when fresh
         self.wanted: Wanted | None = None
-        self.sub_classes: dict[str, int] = {}  # the class of the points that an offer's flows would open, by kind
+        self.sub_classes: dict[
+            str, int
+        ] = {}  # the class of the points that an offer's flows would open, by kind
 
     def start(self, start: Start) -> bool:
         """Begin the flow; False if it ends without offering anything."""
@@ -117,7 +168,7 @@ class Point:
                 if self.same(known, answer):
                     return number
             return self.classes.setdefault(answer, len(self.classes))
-        return self.classes.setdefault(self.kind.canonical(answer), len(self.classes))
+        return self.classes.setdefault(_canonical(self.kind, answer), len(self.classes))
 
     def add_draw(self, offer: Offer, slot: int, completion: Completion) -> None:
         """A completion became a draw."""
@@ -156,7 +207,9 @@ class Point:
     def add_note(self, offer: Offer, text: str, belief: float | None) -> None:
         """A step of a chain."""
         seen = self.evidence
-        self.evidence = Evidence(seen.draws, seen.verdicts, (*seen.notes, Note(offer.kind, offer.arm, text, belief)))
+        self.evidence = Evidence(
+            seen.draws, seen.verdicts, (*seen.notes, Note(offer.kind, offer.arm, text, belief))
+        )
 
     def answer_of(self, number: int) -> Candidate | None:
         """The first draw of a class."""

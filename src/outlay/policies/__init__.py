@@ -39,10 +39,14 @@ def policy(spec: str, models: Sequence[str] = ()) -> Policy:
     make, _ = POLICIES[name]
     if name not in _NUMBERED:
         if number or model:
-            raise UsageError(f"policy {name!r} takes no number and no model, got {spec!r}; write just {name!r}")
+            raise UsageError(
+                f"policy {name!r} takes no number and no model, got {spec!r}; write just {name!r}"
+            )
         return make()
     if not number.isdigit() or int(number) < 1:
-        raise UsageError(f"policy {name!r} needs a number of at least 1, got {spec!r}; write for example {name}:3")
+        raise UsageError(
+            f"policy {name!r} needs a number of at least 1, got {spec!r}; write for example {name}:3"
+        )
     if model and model not in models:
         raise UnknownName("model", model, models)
     return make(int(number), list(models).index(model) if model else -1)

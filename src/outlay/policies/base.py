@@ -19,7 +19,8 @@ class Choice(NamedTuple):
 class View(NamedTuple):
     """What a policy sees. `values` is None for policies that do not ask for beliefs; `arm_O` the arm of each offer as
     its position from cheap to dear (-1: not a model); `bought_O` copies of the same offer bought before at the
-    point; `arm_D` the arm of each draw, likewise."""
+    point; `arm_D` the arm of each draw, likewise.
+    """
 
     batch: Batch
     values: Valuation

@@ -40,7 +40,9 @@ class Uniform:
         """See the contract."""
         batch = view.batch
         left_P = self.number - draws_made(batch)
-        offer_P = first_of(batch.points, batch.point_O, _own_draws(view, self.arm) & (left_P > 0)[batch.point_O])
+        offer_P = first_of(
+            batch.points, batch.point_O, _own_draws(view, self.arm) & (left_P > 0)[batch.point_O]
+        )
         copies_P = np.clip(left_P, 1, np.append(batch.most_O, 1)[offer_P])
         # What was drawn is checked, where a check exists, as every other rule may.
         check_P = _verdicts(view, left_P <= 0)
@@ -114,14 +116,15 @@ class Agree:
         # One offer of each model: a model that was asked in one mode is not asked again in another.
         seen = set(zip(batch.point_D.tolist(), view.arm_D.tolist(), strict=True))
         new_O = np.array(
-            [(p, a) not in seen for p, a in zip(batch.point_O.tolist(), view.arm_O.tolist(), strict=True)], dtype=bool
+            [(p, a) not in seen for p, a in zip(batch.point_O.tolist(), view.arm_O.tolist(), strict=True)],
+            dtype=bool,
         )
         cheap_P = first_of(batch.points, batch.point_O, fresh_O & new_O & (view.arm_O < last))
         classes_P = np.diff(batch.first_P)
         blank_P = np.bincount(batch.point_D[batch.candidate_D < 0], minlength=batch.points) > 0
         split_P = ((classes_P > 1) | blank_P | (draws_made(batch) == 0)) & ~asked_P
-        dear_P = first_of(batch.points, batch.point_O, fresh_O & (view.arm_O == last) & split_P[batch.point_O])
+        dear_P = first_of(
+            batch.points, batch.point_O, fresh_O & (view.arm_O == last) & split_P[batch.point_O]
+        )
         done_P = np.where(cheap_P >= 0, cheap_P, dear_P)
         return _choice(done_P)
-
-

@@ -78,7 +78,9 @@ class Clearing:
         # Where the spend jumps over what is left, the price stays above the jump: what is left over then is spent
         # at a later, lower price, while an overspent budget cannot be mended.
         too_much = levels[total > forecast.left]
-        if not len(too_much):  # everything fits; of two offers that bring the same the cheaper is still the better
+        if not len(
+            too_much
+        ):  # everything fits; of two offers that bring the same the cheaper is still the better
             some = levels[levels > 0]
             return float(some.min()) / 2 if len(some) else 0.0
         above = levels[levels > too_much.max()]

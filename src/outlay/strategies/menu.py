@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from outlay.flow import Arms, Evidence, Offer, passed
 from outlay.techniques import judge
 from outlay.types import Arm, Ask, Call, Completion, Prompt, Test
@@ -18,17 +20,38 @@ def judged(completion: Completion) -> bool | None:
 def _verdict(prompt: Prompt, arm: Arm, text: str, answer: str, handle: str, about: int) -> Offer:
     if arm.role == "judge":
         payload = Ask(judge.ask(prompt.messages, answer))
-        return Offer("judge", arm.name, Call(arm, payload, max_tokens=arm.max_tokens), "verdict", about, read=judged)
-    return Offer("check", arm.name, Call(arm, Test(prompt, text, answer, handle), max_tokens=arm.max_tokens), "verdict", about, read=passed)
+        return Offer(
+            "judge", arm.name, Call(arm, payload, max_tokens=arm.max_tokens), "verdict", about, read=judged
+        )
+    return Offer(
+        "check",
+        arm.name,
+        Call(arm, Test(prompt, text, answer, handle), max_tokens=arm.max_tokens),
+        "verdict",
+        about,
+        read=passed,
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _then(prompt: Prompt, arm: Arm) -> Offer:
+    """The verdict that a draw will get; it is the same at every stop of a prompt."""
+    return _verdict(prompt, arm, "", "", "", -1)
 
 
 def draws(prompt: Prompt, arms: Arms, evidence: Evidence, then: Arm | None = None) -> tuple[Offer, ...]:
     """One further answer of every model, cheap to dear; a greedy one only once. `then` is who will look at it."""
     made = {draw.arm for draw in evidence.draws if draw.kind == "sample"}
     ask = Ask(prompt.messages)
-    after = _verdict(prompt, then, "", "", "", -1) if then else None
+    after = _then(prompt, then) if then else None
     return tuple(
-        Offer("sample", arm.name, Call(arm, ask, max_tokens=arm.max_tokens), then=after, most=1 if arm.deterministic else MOST)
+        Offer(
+            "sample",
+            arm.name,
+            Call(arm, ask, max_tokens=arm.max_tokens),
+            then=after,
+            most=1 if arm.deterministic else MOST,
+        )
         for arm in arms
         if arm.role == "model" and not (arm.deterministic and arm.name in made)
     )
@@ -56,4 +79,6 @@ def verdicts(prompt: Prompt, arms: Arms, evidence: Evidence) -> tuple[Offer, ...
 
 def looker(arms: Arms) -> Arm | None:
     """Who looks at new draws: the user's check if there is one, else the cheapest judge."""
-    return next((arm for arm in arms if arm.role == "check"), next((arm for arm in arms if arm.role == "judge"), None))
+    return next(
+        (arm for arm in arms if arm.role == "check"), next((arm for arm in arms if arm.role == "judge"), None)
+    )

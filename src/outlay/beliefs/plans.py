@@ -117,14 +117,13 @@ def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parame
     runner_PG = np.where(batch.exclusive_P[:, None], runner_PG, 0.0)
     unseen_PG = np.maximum(post.total_PG - leader_PG - runner_PG, 0.0)
     count = len(batch.point_C)
+    support_C = np.zeros(1)
     if count:
         weight_D = vote_weight(batch.klass_P[batch.point_D], batch.slot_D, p) + shift_D
         counted = batch.candidate_D >= 0
         ok_C, bad_C = verdict_logs(batch, p)
-        support_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)
-        support_C = np.append(support_C + ok_C - bad_C, 0.0)
-    else:
-        support_C = np.zeros(1)
+        by_votes_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)
+        support_C = np.append(by_votes_C + ok_C - bad_C, 0.0)
     votes_C = np.append(votes(batch), 0).astype(np.float64)
     return _State(
         leader_PG,

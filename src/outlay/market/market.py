@@ -86,6 +86,7 @@ class Market:
         self._told = 0  # verdicts that came back
         self._learn_at = FIRST_LEARNING
         self._epoch = 0
+        self._steps = 0
         self._refused_at = (0.0, -1)
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
@@ -108,6 +109,7 @@ class Market:
 
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
+        self._steps += 1
         self._learn_if_due()
         self._begin_step()
         self._open_prompts()
@@ -128,25 +130,19 @@ class Market:
         pricing = self.setting.pricing
         if not (pricing.falls and self.setting.policy.priced):
             return
-        points = self._take()
+        points = self._next_to_act()
         if points:
             self._ready = (pricing.price, self._appraise(points, [point.menu() for point in points]), points)
-            for point in points:
-                self._active[point.path] = point
         pricing.update(self._forecast())
         self._wake()
 
-    def _take(self) -> list[Point]:
+    def _next_to_act(self) -> list[Point]:
         """The active points that may act now. A run starts slowly, so that the first prompts teach what the others are
         then bought at: no more calls are in flight than answers came back, and a few.
         """
-        room = SLOW_START + self._draws - len(self.flight)
+        room = max(SLOW_START + self._draws - len(self.flight), 0)
         points = list(self._active.values())
-        if len(points) > room:
-            points = points[: max(room, 0)]
-        for point in points:
-            del self._active[point.path]
-        return points
+        return points[:room] if len(points) > room else points
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
@@ -174,9 +170,11 @@ class Market:
         """Value active points together and act on each: chains first, the most advanced before the others. False
         where nobody could act.
         """
-        points = self._take()
+        points = self._next_to_act()
         if not points:
             return False
+        for point in points:
+            del self._active[point.path]
         menus = [point.menu() for point in points]
         ready, self._ready = self._ready, None
         if ready is not None and ready[2] == points and _near(ready[0], self.setting.pricing.price):
@@ -238,13 +236,12 @@ class Market:
         return batch, values
 
     def _rows(self, point: Point, menu: list[Offer]) -> list[OfferRow]:
-        """The menu as numbers, kept while neither the evidence nor the parameters change. Where offers open flows the
-        price enters too.
+        """The menu as numbers, kept within a step. (Not for longer: a resumed run would make it later, when other
+        costs are known.)
         """
-        if point.stale or point.valued != (self._epoch, len(menu)) or point.sub_classes:
+        if point.valued != self._steps or point.sub_classes:
             point.rows = self._appraisal.rows(point, menu)
-            point.valued = (self._epoch, len(menu))
-            point.stale = False
+            point.valued = self._steps
         return point.rows
 
     def _choose(
@@ -606,9 +603,9 @@ class Market:
             if not fits:
                 continue
             menus = [[offer for offer, _ in fits]]
-            point.stale = True  # these are not all that it offers
+            point.valued = -1  # these are not all that it offers
             batch, values = self._appraise([point], menus)
-            point.stale = True
+            point.valued = -1
             row = int(self._choose([point], menus, batch, values).offer_P[0])
             if row >= 0:
                 offer, cap = fits[row]

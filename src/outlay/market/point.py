@@ -76,7 +76,6 @@ class Point:
         "same",
         "spent",
         "stake",
-        "stale",
         "sub_classes",
         "until",
         "valued",
@@ -115,9 +114,8 @@ class Point:
         self.legs = 0  # purchases that the chain still needs
         self.chain = ""  # key of the chain's hold, while one is open
         self.flight = 0  # purchases under way: a call, or flows
-        self.stale = True  # what it offers changed since `rows` was made
         self.rows: list[OfferRow] = []
-        self.valued = (-1, 0)  # the epoch and the number of offers for which `rows` was made
+        self.valued = -1  # the step in which `rows` was made
         self.done = False
         self.even = False
         self.until = 0.0
@@ -146,7 +144,7 @@ class Point:
             self.ended = end.value
             self.offers = ()
             return False
-        self.stale = True
+        self.valued = -1
         return True
 
     def row(self) -> PointRow:

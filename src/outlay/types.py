@@ -137,6 +137,11 @@ class Prompt:
     metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING, hash=False)
     worth: float = 1.0
 
+    @property
+    def text(self) -> str:
+        """What the user said last."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:

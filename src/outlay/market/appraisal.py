@@ -6,6 +6,7 @@ class is first opened, parameters are learned), so that a resumed run appraises 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import final
 
@@ -51,14 +52,25 @@ def capped(call: Call) -> Call:
 class Appraisal:
     """Owned by the market. `probes` holds a fresh point of each class, never bought for."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+    def __init__(self, setting: Setting, named: Callable[[str, str], None]) -> None:
+        self._setting, self._named = setting, named
+        self._slots: dict[tuple[str, str], int] = {}
         self.costs = Costs()
         self._probes: dict[int, Point] = {}
         self._fresh: dict[int, tuple[PointRow, list[OfferRow]]] = {}
         self._curves: dict[int, tuple[Floats, Floats]] = {}
         self._shares: dict[tuple[int, int], float] = {}
         self._standards: dict[tuple[int, int, int], tuple[float, float]] = {}
+
+    def slot(self, kind: str, arm: str) -> int:
+        """The belief's number of a kind and arm. They are numbered as they come, so a new one is told to the journal:
+        a resumed run values less and would meet them in another order.
+        """
+        known = self._slots.get((kind, arm))
+        if known is None:
+            known = self._slots[(kind, arm)] = self._setting.belief.slot(kind, arm)
+            self._named(kind, arm)
+        return known
 
     def knows(self, klass: int) -> bool:
         """Whether a fresh point of the class was appraised."""
@@ -130,11 +142,11 @@ class Appraisal:
         belief = self._setting.belief
         total = FREE
         for at, leg in enumerate(offer.rest):
-            slot = belief.slot(leg.kind, leg.arm)
+            slot = self.slot(leg.kind, leg.arm)
             if self.costs.seen(point.klass, slot) or not isinstance(offer.do, Call):
                 own = self.costs.mean(point.klass, slot, FREE)
             else:
-                own = self.expected(point, offer, belief.slot(offer.kind, offer.arm))
+                own = self.expected(point, offer, self.slot(offer.kind, offer.arm))
             times = leg.times
             if worst and at == len(offer.rest) - 1 and times > 0:
                 total += self.costs.worst(slot, self.worst(offer.do) if isinstance(offer.do, Call) else own)
@@ -151,13 +163,13 @@ class Appraisal:
         again = {model_of(offer) for offer in menu if offer.most > 1}
         rows = []
         for offer in menu:
-            slot = belief.slot(offer.kind, offer.arm)
+            slot = self.slot(offer.kind, offer.arm)
             effect = EFFECTS[offer.effect]
             rest, success, skill = 0.0, NAN, slot
             if isinstance(offer.do, Call):
                 cost = self._share(point, offer, slot)
                 if offer.rest:
-                    skill = belief.slot(offer.rest[-1].kind, offer.rest[-1].arm)
+                    skill = self.slot(offer.rest[-1].kind, offer.rest[-1].arm)
                     rest = share(self.rest(point, offer, worst=False))
             elif effect == NOTE:
                 parts = parts_of(offer)
@@ -169,7 +181,7 @@ class Appraisal:
                 success = belief.own(point.klass, slot)
             then, then_cost = -1, 0.0
             if offer.then is not None:
-                then = belief.slot(offer.then.kind, offer.then.arm)
+                then = self.slot(offer.then.kind, offer.then.arm)
                 then_cost = self._share(point, offer.then, then)
             about = draws[offer.about].candidate if effect == VERDICT and offer.about >= 0 else -1
             rows.append(

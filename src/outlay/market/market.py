@@ -34,6 +34,8 @@ from outlay.types import FREE, Arm, Call, Cost, Delivery, Prompt, cost_of
 EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
 FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
+NO_MONEY = "the budget"
+GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 SLOW_START = 32
 NEAR = 1.5
 LOWEST = 1e-6
@@ -70,7 +72,7 @@ class Market:
         self.gave_up = 0
         self.overdrawn_by = ""
         self.ran_into_budget = False
-        self._appraisal = Appraisal(setting)
+        self._appraisal = Appraisal(setting, lambda kind, arm: self._ops.append(["slot", kind, arm]))
         self._flows: dict[str, Purchase] = {}  # sub-flows under way
         self._next = 0  # the first prompt that is not open
         self._roots = 0
@@ -294,6 +296,9 @@ class Market:
         """For a prompt of the evenly bought share: a model, a sub-flow or a judge that it has not had once."""
         if not point.even or not self.setting.policy.priced or self._even_spent > EVEN_BUDGET:
             return None
+        looks = [offer for offer in menu if offer.kind == "check"]
+        if looks:  # first what it costs nothing to know
+            return looks[0]
         had = {triple[:2] for triple in point.bought}
         for effect in ("draw", "verdict"):
             for offer in menu:
@@ -351,7 +356,7 @@ class Market:
         if not self._reserve(point, offer, key, worst, call is not None):
             # Fewer copies may fit where many do not.
             return copies > 1 and self._buy(point, offer, copies // 2, gain, cost, forced, max_tokens)
-        slot = self.setting.belief.slot(offer.kind, offer.arm)
+        slot = self._appraisal.slot(offer.kind, offer.arm)
         price = self.setting.pricing.price
         line = _line(point, offer, copies, price, max_tokens, forced)
         point.root.lines.append(line)
@@ -435,6 +440,8 @@ class Market:
         self._finish(point, reason)
 
     def _finish(self, point: Point, reason: str) -> None:
+        self.gave_up += reason == GAVE_UP
+        self.ran_into_budget |= reason in (GAVE_UP, NO_MONEY)
         candidate = point.answer_of(point.leader) if point.leader >= 0 else None
         belief = point.best if candidate is not None else 0.0
         point.advance(Decision(candidate, belief, reason))
@@ -554,19 +561,17 @@ class Market:
         price, or decide. False when nothing is left to do in this step.
         """
         if self._refused:
-            self.ran_into_budget = True
             if self._buy_what_fits():
                 return False
             chains = [point for point in self._refused.values() if point.chain]
             if chains:
-                self.gave_up += 1
                 last = max(chains, key=lambda point: point.legs)
-                self._end(last, "the budget could not pay for the rest of its chain, so it gave up its hold")
+                self._end(last, GAVE_UP)
                 self._ops.append(["retry"])
                 self._retry()
             else:
                 for point in list(self._refused.values()):
-                    self._end(point, "the budget")
+                    self._end(point, NO_MONEY)
             return True
         if self._parked:
             pricing = self.setting.pricing
@@ -577,7 +582,7 @@ class Market:
                     self._end(point, "no offer is worth its price")
                 return True
             highest = max(point.until for point in self._parked.values())
-            pricing.restore({**pricing.state(), "price": min(pricing.price, highest) * 0.999})
+            self._set_price(min(pricing.price, highest) * 0.999)
             self._wake()
             if not self._active:  # no price is low enough
                 for point in list(self._parked.values()):
@@ -588,7 +593,10 @@ class Market:
     def _wake(self) -> None:
         """Points that would buy at the present price."""
         price = self.setting.pricing.price
-        for point in [point for point in self._parked.values() if point.until > price]:
+        woken = [point for point in self._parked.values() if point.until > price]
+        if woken:
+            self._ops.append(["wake", price])
+        for point in woken:
             del self._parked[point.path]
             self._active[point.path] = point
 
@@ -604,14 +612,19 @@ class Market:
                 continue
             menus = [[offer for offer, _ in fits]]
             point.valued = -1  # these are not all that it offers
+            before = point.until, point.remaining
             batch, values = self._appraise([point], menus)
             point.valued = -1
             row = int(self._choose([point], menus, batch, values).offer_P[0])
+            taken = False
             if row >= 0:
                 offer, cap = fits[row]
-                bought |= self._buy(
-                    point, offer, 1, float(values.gain_O[row]), float(values.cost_O[row]), False, cap
-                )
+                gain, cost = float(values.gain_O[row]), float(values.cost_O[row])
+                taken = self._buy(point, offer, 1, gain, cost, False, cap)
+            if taken:
+                bought = True
+            else:
+                point.until, point.remaining = before
         return bought
 
     def _cap(self, point: Point, offer: Offer) -> int | None:
@@ -628,7 +641,7 @@ class Market:
 
         if fits(call.max_tokens):
             return 0
-        slot = self.setting.belief.slot(offer.kind, offer.arm)
+        slot = self._appraisal.slot(offer.kind, offer.arm)
         low, high = (
             max(1, round(1.5 * self._appraisal.expected(point, offer, slot).outtok)),
             call.max_tokens - 1,
@@ -796,6 +809,13 @@ class Market:
         if op[0] == "retry":
             self._retry()
             return
+        if op[0] == "slot":
+            self._appraisal.slot(op[1], op[2])
+            return
+        if op[0] == "wake":
+            self._set_price(op[1])
+            self._wake()
+            return
         point = self.points.get(op[1])
         if point is None:
             raise NotDeterministic(f"the journal speaks of {op[1]!r}, which is not open: {_ADVICE}")
@@ -814,6 +834,9 @@ class Market:
         else:
             self._buy_again(point, *op[2:])
 
+    def _set_price(self, price: float) -> None:
+        self.setting.pricing.restore({**self.setting.pricing.state(), "price": price})
+
     @staticmethod
     def _offered(point: Point, kind: str, arm: str, about: int) -> Offer:
         for offer in point.offers:
@@ -828,8 +851,7 @@ class Market:
     ) -> None:  # fmt: skip
         """Repeat a purchase as it was journaled."""
         offer = self._offered(point, kind, arm, about)
-        pricing = self.setting.pricing
-        pricing.restore({**pricing.state(), "price": price})
+        self._set_price(price)
         _believe(point, best, leader)
         point.until, point.remaining = until, remaining
         if not self._buy(point, offer, copies, gain, cost, forced, max_tokens, stakes):

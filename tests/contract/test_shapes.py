@@ -418,7 +418,7 @@ def test_auto_divides_where_parts_are_easy_and_the_whole_is_not() -> None:
         rows,
         (SMALL, BIG),
         Simulated(answer, cost, cost),
-        budget=Budget(outtok=700 * 75),
+        budget=Budget(outtok=700 * 95),
         open_points=60,
     )
     late = [

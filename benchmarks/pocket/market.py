@@ -1,8 +1,8 @@
 """The market beside the rules people use, on problems of the pocket model: what `MARKET.md` lays down.
 
-    python benchmarks/pocket/market.py --bank BANK.jsonl.gz               # records the bank where there is none
+    python benchmarks/pocket/market.py --bank BANK.jsonl.gz               # records the bank if need be
     python benchmarks/pocket/market.py --bank BANK.jsonl.gz --receipts 4  # and receipts of lost prompts
-    python benchmarks/pocket/market.py --live                             # priced alone, on the live engines
+    python benchmarks/pocket/market.py --live                             # priced alone, on live engines
 
 The bank is a recording of every arm, replayed by every rule, so that all see the same draws. Gold and grades
 stay in this script: a run gets prompts, arms, a check and a budget.
@@ -12,10 +12,12 @@ import argparse
 import asyncio
 import gzip
 import os
+import sys
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
 from itertools import product, zip_longest
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +34,7 @@ from outlay.answers import kind
 from outlay.config import Settings, arms_for
 from outlay.driver import Job, Summary, run_job
 from outlay.engines.base import Engine
+from outlay.engines.checker import Checker
 from outlay.engines.measure import confidence
 from outlay.engines.pocket import Pocket
 from outlay.engines.recorded import Recorded, Row, read
@@ -47,7 +50,7 @@ from outlay.pocket import (
 )
 from outlay.pocket.problems import CHAIN_HIS, CHAIN_KS, COUNTDOWN_HIS, COUNTDOWN_MS, parse_countdown
 from outlay.study.statistics import Interval, Resamples, mixture
-from outlay.types import Answer, Arm, Budget, Message, Price, Prompt
+from outlay.types import Answer, Arm, Ask, Budget, Call, Message, Price, Prompt
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,7 +58,7 @@ SEED: Final = 20_407
 """Of the problems; other sets of this repository begin with 0 and 1."""
 COUNTDOWNS, CHAINS = 1000, 2000
 DRAWS: Final = {"countdown": 48, "chain": 16}
-"""Sampled draws of each arm and problem in the bank; `dry` counts the prompts for which a rule wanted more."""
+"""Sampled draws of each arm and problem in the bank; `dry` counts prompts for which a rule wanted more."""
 SOLVES = "outlay.cli.countdown:solves"
 CHECK = "solves"
 REPLAY = "recorded"
@@ -78,7 +81,8 @@ class Bed:
         prompts: The same, as a run gets them: without gold.
         arms: Models, cheap to dear.
         check: The check, where there is one.
-        rows: The recording.
+        bank: The recording; it holds nothing that a run changes.
+        drawn: Its rows by prompt and arm, in the order in which a run gets them.
     """
 
     name: str
@@ -86,7 +90,8 @@ class Bed:
     prompts: tuple[Prompt, ...]
     arms: tuple[Arm, ...]
     check: Arm | None
-    rows: list[Row] = field(default_factory=list)
+    bank: Recorded = field(default_factory=lambda: Recorded(()))
+    drawn: Mapping[tuple[str, str], Sequence[Row]] = field(default_factory=dict)
 
     @property
     def knob(self) -> str:
@@ -230,20 +235,36 @@ def recorded(path: Path, families: Sequence[Bed]) -> list[Bed]:
     for bed in families:
         if {row.prompt for row in rows[bed.name]} != {prompt.id for prompt in bed.prompts}:
             raise SystemExit(f"{path} holds other problems; delete it, or give another --bank")
-    return [replace(bed, rows=rows[bed.name]) for bed in families]
+    return [_with(bed, rows[bed.name]) for bed in families]
+
+
+def _with(bed: Bed, rows: Sequence[Row]) -> Bed:
+    """The family with its recording, whose order of draws is asked for as a run would."""
+    bank = Recorded(rows)
+    by_handle = {row.handle: row for row in rows}
+    calls = [
+        Call(arm, Ask(prompt.messages), prompt_id=prompt.id, n=bank.available(prompt.id, arm.name))
+        for prompt in bed.prompts
+        for arm in bed.arms
+    ]
+    drawn = {
+        (call.prompt_id, call.arm.name): [by_handle[copy.handle] for copy in delivery.completions]
+        for call, delivery in zip(calls, asyncio.run(bank.complete(calls)), strict=True)
+    }
+    return replace(bed, bank=bank, drawn=drawn)
 
 
 # ── runs ──────────────────────────────
 
 
-def run(bed: Bed, rule: Rule, *, seed: int = 0, engines: Mapping[str, Engine] | None = None) -> Run:
+def run(bed: Bed, rule: Rule, *, engines: Mapping[str, Engine] | None = None) -> Run:
     """Run a rule on the recording, or on `engines`; grade afterwards."""
     began = perf_counter()
     arms = bed.some(*rule.arms)
     if engines is None:
         arms = tuple(replace(arm, engine=REPLAY) for arm in arms)
-        engines = {REPLAY: Recorded(bed.rows, seed=seed)}
-    job = Job(bed.prompts, arms, engines, policy=rule.policy, budget=Budget(outtok=rule.budget), seed=seed)
+        engines = {REPLAY: bed.bank}
+    job = Job(bed.prompts, arms, engines, policy=rule.policy, budget=Budget(outtok=rule.budget))
     summary, answers = asyncio.run(run_job(job))
     if rule.budget is not None and summary.spent.outtok > rule.budget:
         raise SystemExit(f"{rule.name} spent {summary.spent.outtok} of {rule.budget} output tokens")
@@ -254,6 +275,7 @@ def run(bed: Bed, rule: Rule, *, seed: int = 0, engines: Mapping[str, Engine] | 
         for problem, prompt, answer in zip(bed.problems, bed.prompts, mine, strict=True)
     ]
     dry = sum(any("error" in line for line in answer.receipt["purchases"]) for answer in mine)
+    print(f"{bed.name}: {rule.name}, {perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
     return Run(
         rule, np.array(graded, dtype=np.float64), np.array([a.cost.outtok for a in mine], dtype=np.float64),
         np.array([a.confidence for a in mine]), mine, summary, dry, perf_counter() - began,
@@ -265,6 +287,45 @@ def blind(bed: Bed, tries: int) -> Run:
     chance = np.array([hit_rate(*parse_countdown(problem.question)) for problem in bed.problems])
     none = np.zeros(len(chance))
     return Run(Rule(f"blind enumeration, {tries} plans", ""), 1 - (1 - chance) ** tries, none, none, (), None)
+
+
+def by_length(bed: Bed, times: Sequence[float], yard: int) -> list[Run]:
+    """Greedy for all; then always one more draw for the unsolved prompt with the least (tries made x tokens of its
+    greedy answer). It knows of a prompt how long its answers are and how often it failed, and no more.
+    """
+    draws = [
+        (bed.drawn[prompt.id, "short:greedy"][0], bed.drawn[prompt.id, "short"]) for prompt in bed.prompts
+    ]
+    right_P = np.array([bool(greedy.verdicts[CHECK]) for greedy, _ in draws], dtype=np.float64)
+    cost_P = np.array([greedy.output for greedy, _ in draws], dtype=np.float64)
+    queue = [(greedy.output, at, 1) for at, (greedy, _) in enumerate(draws) if not right_P[at]]
+    heapify(queue)
+    none, runs = np.zeros(len(draws)), []
+    for limit in times:
+        while queue and cost_P.sum() + draws[queue[0][1]][1][queue[0][2] - 1].output <= limit * yard:
+            _, at, tries = heappop(queue)
+            greedy, sampled = draws[at]
+            cost_P[at] += sampled[tries - 1].output
+            right_P[at] = bool(sampled[tries - 1].verdicts[CHECK])
+            if not right_P[at] and tries < len(sampled):
+                heappush(queue, (greedy.output * (tries + 1), at, tries + 1))
+        runs.append(Run(Rule(f"by length at {limit:g}x", ""), right_P.copy(), cost_P.copy(), none, (), None))
+    return runs
+
+
+def late(bed: Bed, one: Run) -> float:
+    """Share of the tokens that were bought for a prompt after a right answer to it was drawn."""
+    wasted = 0
+    for prompt, answer in zip(bed.prompts, one.answers, strict=True):
+        solved, made = False, defaultdict[str, int](int)
+        for line in answer.receipt["purchases"]:
+            if line["kind"] != "sample":
+                continue
+            wasted += line["outtok"] if solved else 0
+            arm, first = line["arm"], made[line["arm"]]
+            made[arm] += line["copies"]
+            solved |= any(row.verdicts[CHECK] for row in bed.drawn[prompt.id, arm][first : made[arm]])
+    return wasted / float(one.cost_P.sum())
 
 
 def countdown(bed: Bed, draw: Resamples, receipts: int) -> None:
@@ -294,8 +355,16 @@ def countdown(bed: Bed, draw: Resamples, receipts: int) -> None:
         cost_P = np.stack([r.cost_P for r in ladder], axis=1) @ weight_K
         _versus(mine, score_P, cost_P, "a mixture of two until_pass", draw)
 
+    print("\nshare of tokens bought for a prompt after a right answer to it was drawn")
+    print("  " + ", ".join(f"{r.rule.name} {late(bed, r):.3f}" for r in (until[8], *priced)))
+
+    length = by_length(bed, BUDGETS[bed.name], yard)
+    print("\nnot in the protocol: priced beside a rule that knows how long a prompt's answers are")
+    for mine, other in zip(priced, length, strict=True):
+        _versus(mine, other.right_P, other.cost_P, other.rule.name, draw)
+
     print("\nby m: accuracy at output tokens a problem")
-    by_knob(bed, [greedy, *until.values(), *guess, *priced])
+    by_knob(bed, [greedy, *until.values(), *guess, *priced, *length])
     calibration(bed, [until[8], *priced])
     best = next(r for r in priced if r.rule.budget == int(BUDGETS[bed.name][-1] * yard))
     gain = _points(draw, best.right_P, greedy.right_P)
@@ -345,21 +414,16 @@ def _priced(times: float, yard: int) -> Rule:
 
 def live(families: Sequence[Bed], times: Mapping[str, float]) -> None:
     """Run priced once on the live engines: the pocket model and the check, as the command line would."""
-    from outlay.cli.prepare import checks_for
-
     for bed in families:
-        rules = [Rule("greedy", "uniform:1", (bed.arms[-2].name,))]
-        for rule in rules:
-            greedy = run(bed, rule, engines=_engines(bed, checks_for))
+        greedy = run(bed, Rule("greedy", "uniform:1", (bed.arms[-2].name,)), engines=_engines(bed))
         yard = int(greedy.cost_P.sum())
-        mine = run(bed, _priced(times[bed.name], yard), engines=_engines(bed, checks_for))
+        mine = run(bed, _priced(times[bed.name], yard), engines=_engines(bed))
         print(f"\nlive, {bed.name}: {len(bed.prompts)} problems; greedy takes {yard} output tokens")
         table([greedy, mine], greedy, Resamples(len(bed.prompts)))
 
 
-def _engines(bed: Bed, checks_for: Callable[..., Any]) -> dict[str, Engine]:
-    checks = checks_for((SOLVES,), bed.prompts) if bed.check else ()
-    return {"pocket": Pocket(), **{one.arm.engine: one.engine for one in checks}}
+def _engines(bed: Bed) -> dict[str, Engine]:
+    return {"pocket": Pocket(), **({bed.check.engine: Checker(SOLVES)} if bed.check else {})}
 
 
 # ── tables ──────────────────────────────
@@ -447,10 +511,11 @@ def show_receipts(bed: Bed, mine: Run, other: Run, count: int) -> None:
                     f"{answer.cost.outtok} tokens; stopped: {answer.receipt['stopped']}"
                 )
                 for line in answer.receipt["purchases"] if run_ is mine else ():
+                    before, after = line["belief"]
                     flags = " even" if line.get("even") else ""
                     print(
-                        f"      {line['kind']:<7}{line['arm']:<13}x{line['copies']:<3}{line['outtok']:4d} tokens  "
-                        f"belief {line['belief'][0]} → {line['belief'][1]}  price {line['price']:.3g}{flags}"
+                        f"      {line['kind']:<7}{line['arm']:<13}x{line['copies']:<3}{line['outtok']:4d} "
+                        f"tokens  belief {before} → {after}  price {line['price']:.3g}{flags}"
                     )
 
 
@@ -464,17 +529,17 @@ def main() -> None:
     parser.add_argument("--live", action="store_true", help="priced alone, on the live engines")
     options = parser.parse_args()
     families: Sequence[Bed] = beds()
+    chosen = [bed for bed in families if options.only in (None, bed.name)]
     if options.live:
-        live([b for b in families if options.only in (None, b.name)], {"countdown": 4.0, "chain": 1.5})
+        live(chosen, {"countdown": 4.0, "chain": 1.5})
         return
     if not options.bank.is_file():
         partial = options.bank.with_name("partial-" + options.bank.name)
         record(partial, families)
         partial.replace(options.bank)
-    for bed in recorded(options.bank, families):
-        if options.only in (None, bed.name):
-            part = countdown if bed.name == "countdown" else chains
-            part(bed, Resamples(len(bed.prompts)), options.receipts)
+    for bed in recorded(options.bank, chosen):
+        part = countdown if bed.name == "countdown" else chains
+        part(bed, Resamples(len(bed.prompts)), options.receipts)
 
 
 if __name__ == "__main__":

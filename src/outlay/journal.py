@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -39,14 +40,21 @@ class Journal:
 
     def __init__(self, path: Path | str) -> None:
         self.path = str(path)
-        try:
+        with self._told():
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the database says, in our words: a full disk, a file that is no journal or may not be written."""
+        try:
+            yield
         except sqlite3.Error as error:
             raise ResumeError(
-                f"{self.path} cannot be used as a journal ({error}); give another directory with -o"
+                f"{self.path} cannot be used as a journal ({error}); mend that and give the same command to go on, "
+                "or give another directory with -o to start anew"
             ) from None
 
     def identify(self, fingerprint: Mapping[str, str]) -> bool:
@@ -55,12 +63,13 @@ class Journal:
         Raises:
             ResumeError: It holds another run; says what differs.
         """
-        known = dict(self._db.execute("SELECT key, value FROM meta"))
-        if not known:
-            with self._db:
-                self._db.execute("BEGIN")
-                self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
-            return False
+        with self._told():
+            known = dict(self._db.execute("SELECT key, value FROM meta"))
+            if not known:
+                with self._db:
+                    self._db.execute("BEGIN")
+                    self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
+                return False
         changed = sorted(key for key in {*known, *fingerprint} if known.get(key) != fingerprint.get(key))
         if changed:
             what = "; ".join(
@@ -77,18 +86,26 @@ class Journal:
         rows = list(lines)
         if not rows:
             return
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.executemany("INSERT INTO lines (kind, key, body) VALUES (?, ?, ?)", rows)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+        with self._told():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT INTO lines (kind, key, body) VALUES (?, ?, ?)", rows)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
+                raise
 
     def read(self, kind: str = "") -> Iterator[JournalLine]:
         """All lines in order, or those of one kind."""
         where, values = (" WHERE kind = ?", (kind,)) if kind else ("", ())
-        for row in self._db.execute(f"SELECT kind, key, body FROM lines{where} ORDER BY seq", values):
+        with self._told():
+            rows = self._db.execute(f"SELECT kind, key, body FROM lines{where} ORDER BY seq", values)
+        while True:
+            with self._told():
+                row = rows.fetchone()
+            if row is None:
+                return
             yield JournalLine(*row)
 
     def close(self) -> None:

@@ -53,6 +53,24 @@ class Parameters:
     seen_K: Floats  # points from which a class was learned
 
 
+class Tables(NamedTuple):
+    """What follows from the parameters and is looked up at every valuation."""
+
+    hit_KSG: Floats  # success of a draw by difficulty
+    weight_KS: Floats  # how much one vote says for its answer, in nats
+
+
+def tables(p: Parameters) -> Tables:
+    """See `Tables`. A vote's weight is the log of how often right answers are hit over how often one wrong answer is,
+    averaged over the prompts of the class; at least a little, see `_majority`.
+    """
+    x_KSG = p.skill_KS[:, :, None] - GRID
+    level_KS = (p.mix_KG[:, None, :] * x_KSG).sum(axis=2)
+    gather_K = (p.gather_KJ * (1 - SIGMA) / (1 + THETA)).sum(axis=1)
+    weight_KS = np.maximum(level_KS - np.log(gather_K)[:, None], 0.3)
+    return Tables(np.exp(log_success(x_KSG)[0]), weight_KS)
+
+
 class Posterior(NamedTuple):
     """Joint masses: of each candidate being right at each difficulty (C, G), and all mass of each point (P, G)."""
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from outlay.batch import DRAW, NOTE, VERDICT, Batch, Floats, Ints, Top, draws_made, votes
-from outlay.beliefs.model import GRID, SIGMA, THETA, Parameters, Posterior, log_success, verdict_logs
+from outlay.beliefs.model import GRID, SIGMA, THETA, Parameters, Posterior, Tables, verdict_logs
 
 LEADS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 7.0])
 """Leads at which a voting plan stops, in votes of the arm that is bought."""
@@ -86,13 +86,15 @@ class _State(NamedTuple):
     votes_all_P: Floats
 
 
-def worth(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters, price: float) -> Worth:
+def worth(
+    batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters, t: Tables, price: float
+) -> Worth:
     """Value every offer of the batch at `price`."""
     best = _Best(batch.stake_P[batch.point_O], price)
     if not len(batch.point_O):
         return best.worth()
-    state = _state(batch, post, first, shift_D, p)
-    success_OG = _success(batch, p)
+    state = _state(batch, post, first, shift_D, p, t)
+    success_OG = _success(batch, t)
     exclusive_O = batch.exclusive_P[batch.point_O]
     draw_O = (batch.effect_O == DRAW) | (batch.effect_O == NOTE)
     certain_O = ~np.isnan(batch.success_O)
@@ -101,14 +103,14 @@ def worth(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Paramet
     once_O = np.where(
         batch.then_O < 0, exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O, exclusive_O
     )
-    _one_draw(best, np.nonzero(draw_O & once_O)[0], batch, state, success_OG, p)
-    _votes(best, np.nonzero(draw_O & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p)
+    _one_draw(best, np.nonzero(draw_O & once_O)[0], batch, state, success_OG, p, t)
+    _votes(best, np.nonzero(draw_O & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p, t)
     _until_pass(best, np.nonzero(looked_O)[0], batch, state, success_OG, p)
     _verdicts(best, np.nonzero(batch.effect_O == VERDICT)[0], batch, post, first, state, success_OG, p)
     return best.worth()
 
 
-def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters) -> _State:
+def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parameters, t: Tables) -> _State:
     right_CG = np.vstack(
         [post.right_CG, np.zeros((1, len(GRID)))]
     )  # row −1 is the candidate that is not there
@@ -119,7 +121,7 @@ def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parame
     count = len(batch.point_C)
     support_C = np.zeros(1)
     if count:
-        weight_D = vote_weight(batch.klass_P[batch.point_D], batch.slot_D, p) + shift_D
+        weight_D = t.weight_KS[batch.klass_P[batch.point_D], batch.slot_D] + shift_D
         counted = batch.candidate_D >= 0
         ok_C, bad_C = verdict_logs(batch, p)
         by_votes_C = np.bincount(batch.candidate_D[counted], weights=weight_D[counted], minlength=count)
@@ -138,23 +140,12 @@ def _state(batch: Batch, post: Posterior, first: Top, shift_D: Floats, p: Parame
     )
 
 
-def vote_weight(klass: Ints, slot: Ints, p: Parameters) -> Floats:
-    """How much one vote of a slot says for its answer, in nats: log of how often right answers are hit over how
-    often one wrong answer is, averaged over the prompts of the class. At least a little: see `_majority`.
-    """
-    x_XG = p.skill_KS[klass, slot][:, None] - GRID
-    level_X = (p.mix_KG[klass] * x_XG).sum(axis=1)
-    gather_X = (p.gather_KJ[klass] * (1 - SIGMA) / (1 + THETA)).sum(axis=1)
-    weight_X: Floats = np.maximum(level_X - np.log(gather_X), 0.3)
-    return weight_X
-
-
-def _success(batch: Batch, p: Parameters) -> Floats:
+def _success(batch: Batch, t: Tables) -> Floats:
     """P(right) of one further draw of each offer, by difficulty, (O, G)."""
     klass_O = batch.klass_P[batch.point_O]
-    hit, _ = log_success(p.skill_KS[klass_O, batch.slot_O][:, None] - GRID)
-    certain_O = batch.success_O[:, None]
-    return np.where(np.isnan(certain_O), np.exp(hit), certain_O)
+    hit_OG: Floats = t.hit_KSG[klass_O, batch.slot_O]
+    certain_O = np.isnan(batch.success_O)
+    return hit_OG if certain_O.all() else np.where(certain_O[:, None], hit_OG, batch.success_O[:, None])
 
 
 def _joins(batch: Batch, rows: Ints, votes_X: Floats, wrong_X: Floats, p: Parameters) -> Floats:
@@ -169,13 +160,15 @@ def _joins(batch: Batch, rows: Ints, votes_X: Floats, wrong_X: Floats, p: Parame
     return join_X
 
 
-def _one_draw(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floats, p: Parameters) -> None:
+def _one_draw(
+    best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floats, p: Parameters, t: Tables
+) -> None:
     """Buy one copy and look: it changes the answer where it disagrees and outweighs the leader."""
     if not len(rows):
         return
     at = batch.point_O[rows]
     hit = success_OG[rows]
-    weight = vote_weight(batch.klass_P[at], batch.slot_O[rows], p)
+    weight = t.weight_KS[batch.klass_P[at], batch.slot_O[rows]]
     certain = ~np.isnan(batch.success_O[rows])
     chance = np.clip(batch.success_O[rows][certain], 1e-4, 1 - 1e-4)
     weight[certain] = np.maximum(np.log(chance / (1 - chance)), 0.0)
@@ -190,7 +183,9 @@ def _one_draw(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floa
     best.offer(rows, gain[:, None], cost[:, None])
 
 
-def _votes(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floats, p: Parameters) -> None:
+def _votes(
+    best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floats, p: Parameters, t: Tables
+) -> None:
     """Vote until the leader leads by j, or another does.
 
     A gambler's ruin in each of the three cases: from lead i, up with the chance of a vote for the leader, down with
@@ -202,7 +197,7 @@ def _votes(best: _Best, rows: Ints, batch: Batch, s: _State, success_OG: Floats,
     at = batch.point_O[rows]
     klass = batch.klass_P[at]
     hit = np.clip(success_OG[rows], 0.002, 0.998)  # (X, G)
-    weight = vote_weight(klass, batch.slot_O[rows], p)
+    weight = t.weight_KS[klass, batch.slot_O[rows]]
     fresh = s.votes_leader_P[at] == 0
     lead_R = np.where(fresh, 0.0, s.lead_P[at] / weight)
     lead_U = np.where(fresh, 0.0, s.alone_P[at] / weight)

@@ -19,12 +19,14 @@ from outlay.beliefs.model import (
     GRID,
     THETA,
     Parameters,
+    Tables,
     confidence_shift,
     draw_logits,
     evidence,
     log_success,
     posterior,
     standardised,
+    tables,
 )
 
 PSEUDO_PROMPTS = 2.0
@@ -40,7 +42,7 @@ VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 VERDICT_WEIGHT = 4.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
-ROUNDS, MIXING = 2, 30
+ROUNDS, MIXING = 1, 30
 DOUBT, DOUBTED = 0.8, 0.2
 """From votes alone a hopeless prompt with a loved wrong answer looks like a solvable one with a majority. So what is
 seldom right must earn its share: each round of learning it keeps only a part of what it explains, from all of it at
@@ -67,6 +69,7 @@ class Prior:
         self._ease_G = np.where(np.arange(len(GRID)) == 1, 1.0, 0.0)  # success .98
         self._gather_J = np.full(len(THETA), 1 / len(THETA))
         self._p = self._room(4, 8)
+        self._tables: Tables | None = None  # of the parameters as they are; None when they changed
 
     def _room(self, classes: int, slots: int) -> Parameters:
         """Parameters at their priors; slots are refined when they are named."""
@@ -93,6 +96,7 @@ class Prior:
         if known is not None:
             return known
         slot = self._slots[(kind, arm)] = len(self._slots)
+        self._tables = None
         self._grow()
         p = self._p
         p.skill_KS[:, slot] = self._skill_prior(arm)
@@ -109,6 +113,7 @@ class Prior:
         if known is not None:
             return known
         klass = self._classes[name] = len(self._classes)
+        self._tables = None
         self._grow()
         return klass
 
@@ -138,7 +143,9 @@ class Prior:
         post = posterior(batch, self._p, mix_KG, shift_D)
         belief_C = post.right_CG.sum(axis=1)
         first = top(batch, belief_C)
-        worth = plans.worth(batch, post, first, shift_D, self._p, price)
+        if self._tables is None:
+            self._tables = tables(self._p)
+        worth = plans.worth(batch, post, first, shift_D, self._p, self._tables, price)
         best_P = np.append(belief_C, 0.0)[first.leader_P]
         return Valuation(
             belief_C, first.leader_P, best_P, worth.gain_O, worth.cost_O, worth.until_O, worth.copies_O
@@ -174,6 +181,7 @@ class Prior:
         for name in Parameters.__dataclass_fields__:
             values = np.array(parameters[name], dtype=np.float64)
             getattr(self._p, name)[tuple(slice(n) for n in values.shape)] = values
+        self._tables = None
 
     def _dump(self) -> dict[str, Any]:
         classes, slots = len(self._classes), len(self._slots)
@@ -207,6 +215,7 @@ class Prior:
                 even = [record for record in of_class if record.even]
                 if even:
                     self._skills(klass, even)
+        self._tables = None
         return self._dump()
 
     def _scales(self, records: Sequence[Record]) -> None:

@@ -100,13 +100,8 @@ class Journal:
         """All lines in order, or those of one kind."""
         where, values = (" WHERE kind = ?", (kind,)) if kind else ("", ())
         with self._told():
-            rows = self._db.execute(f"SELECT kind, key, body FROM lines{where} ORDER BY seq", values)
-        while True:
-            with self._told():
-                row = rows.fetchone()
-            if row is None:
-                return
-            yield JournalLine(*row)
+            for row in self._db.execute(f"SELECT kind, key, body FROM lines{where} ORDER BY seq", values):
+                yield JournalLine(*row)
 
     def close(self) -> None:
         """Close the file."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
 
 import msgspec
 
@@ -194,11 +194,20 @@ class _Run:
         self.journal = Journal(":memory:" if job.directory is None else job.directory / "journal.db")
         self.answers: list[Answer] = []
         self._answered = 0
-        self._out = None
+        self._out: BinaryIO | None = None
         self._replayed = 0
         self._back: dict[str, Delivery] = {}  # came back before a crash; delivered with the rest of its step
         self._began = time.monotonic()
         self._before_ms = 0
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Take the directory, and go to where its journal ends."""
+        job = self.job
         self.resumed = self.journal.identify(_fingerprint(job))
         if self.resumed:
             self._replay()

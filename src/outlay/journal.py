@@ -6,12 +6,13 @@ lose the last moments. Lines are only ever appended, many in one transaction.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import IO, Any, NamedTuple, final
 
 import msgspec
 
@@ -40,6 +41,7 @@ class Journal:
 
     def __init__(self, path: Path | str) -> None:
         self.path = str(path)
+        self._lock: IO[bytes] | None = None
         with self._told():
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -58,11 +60,12 @@ class Journal:
             ) from None
 
     def identify(self, fingerprint: Mapping[str, str]) -> bool:
-        """Bind the journal to a run; True where it already holds one.
+        """Bind the journal to a run, and to this process until it is closed; True where it already holds a run.
 
         Raises:
-            ResumeError: It holds another run; says what differs.
+            ResumeError: It holds another run, and what differs; or another process is at work on it.
         """
+        self._claim()
         with self._told():
             known = dict(self._db.execute("SELECT key, value FROM meta"))
             if not known:
@@ -80,6 +83,20 @@ class Journal:
                 "directory with -o to start anew"
             )
         return True
+
+    def _claim(self) -> None:
+        """Two processes would each spend the whole budget. The lock ends with its process, however that ends."""
+        if self.path == ":memory:" or self._lock is not None:
+            return
+        lock = Path(f"{self.path}-lock").open("wb")  # noqa: SIM115 (it is held until `close`)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise ResumeError(
+                f"another process is at work on {self.path}; wait until it ends, or give another directory with -o"
+            ) from None
+        self._lock = lock
 
     def append(self, lines: Iterable[JournalLine]) -> None:
         """Append all in one transaction."""
@@ -106,6 +123,9 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
 
 def _short(value: str | None) -> str:

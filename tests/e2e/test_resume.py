@@ -36,8 +36,6 @@ job: Callable[..., Job] = BEDS["job"]
 run: Callable[..., tuple[Summary, tuple[Answer, ...]]] = BEDS["run"]
 
 
-
-
 class End(NamedTuple):
     """All of a run that must not depend on interruptions."""
 
@@ -122,7 +120,14 @@ def test_a_run_cut_between_two_engines_of_one_step_ends_as_the_uninterrupted_one
         assert ended(run(job(name, tmp_path / str(at)))) == whole, f"cut after line {at}"
 
 
-CACHES = {"_curves", "_shares", "_standards", "sub_classes", *("_ready", "_steps", "rows", "valued")}
+CACHES = {
+    "_curves",
+    "_shares",
+    "_standards",
+    "_tables",
+    "sub_classes",
+    *("_ready", "_steps", "rows", "valued"),
+}
 """Filled when first asked for, from what the rest of the state determines; the last four last for one step."""
 FORECASTS = {"until", "remaining"}
 """Of a point: nothing to a point that is done."""
@@ -337,6 +342,17 @@ def test_a_finished_run_given_again_asks_nothing_and_says_the_same(tmp_path: Pat
     assert ended(run(job("code", tmp_path / "run", file))) == whole
     assert len(served(log)) == count
     assert (tmp_path / "run" / "answers.jsonl").read_bytes() == rows
+
+
+def test_a_second_process_in_the_same_directory_is_refused_and_buys_nothing(tmp_path: Path):
+    directory, log, other = tmp_path / "run", tmp_path / "served", tmp_path / "other"
+    with sitting("checks", directory, log, nap=0.002) as process:
+        wait_for_more(log, 20, process)
+        with pytest.raises(ResumeError, match="at work"):
+            run(job("checks", directory, os.open(other, os.O_CREAT | os.O_WRONLY)))
+        assert served(other) == []
+        process.kill()
+    assert run(job("checks", directory), None, lambda: 1)[0].resumed, "a killed process leaves no lock behind"
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,9 @@ def worth(
         batch.then_O < 0, exclusive_O | (state.best_P[batch.point_O] <= 0) | certain_O, exclusive_O
     )
     _one_draw(best, np.nonzero(draw_O & once_O)[0], batch, state, success_OG, p, t)
-    _votes(best, np.nonzero(draw_O & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p, t)
+    _votes(
+        best, np.nonzero(draw_O & exclusive_O & batch.more_O & ~certain_O)[0], batch, state, success_OG, p, t
+    )
     _until_pass(best, np.nonzero(looked_O)[0], batch, state, success_OG, p)
     _verdicts(best, np.nonzero(batch.effect_O == VERDICT)[0], batch, post, first, state, success_OG, p)
     return best.worth()

@@ -33,13 +33,14 @@ PSEUDO_PROMPTS = 2.0
 SUREST = 1 - 1e-6
 SPREAD = 2.2
 """Standard deviation of the prior law of difficulty, logit scale: nearly uniform in success, with both ends alive."""
-SKILL, SKILL_STEP, SKILL_SD = 0.3, 0.5, 1.2
+SKILL, SKILL_STEP, SKILL_SD = 0.3, 0.8, 1.2
 """Skill of the cheapest arm, what each dearer one is thought to add, and how unsure that is."""
-SLOPE, SLOPE_SD = 0.6, 0.6
+SLOPE, SLOPE_SD, STEEPEST = 0.6, 0.6, 1.0
+"""Prior of how much a confidence says, and the most: a model that repeats itself would vouch for its confidence."""
 OWN, OWN_WEIGHT = 0.5, 1.0
 VERDICTS = {"check": (0.98, 0.93), "judge": (0.7, 0.7)}
 """Sensitivity and specificity thought of a verdict kind before anything is known; other kinds like a judge."""
-VERDICT_WEIGHT = 4.0
+VERDICT_WEIGHT, LOOK_WEIGHT = 4.0, 20.0
 MEMORY = 3000
 """Most points of a class from which its parameters are learned; the latest count."""
 ROUNDS, MIXING = 1, 30
@@ -263,6 +264,7 @@ class Prior:
 
     def _verdicts(self, klass: int, records: Sequence[Record]) -> None:
         """Sensitivity and specificity, from points where the votes alone say who is right."""
+        self._looks(klass, [r for r in records if len(r.verdicts) > 1 and not r.point.exclusive])
         told = [r for r in records if r.verdicts and r.point.exclusive and len(r.draws) > 1]
         if not told:
             return
@@ -283,6 +285,26 @@ class Prior:
             told_by = design.T @ ok_V[of] + VERDICT_WEIGHT * np.array([sens0, 1 - spec0])
             sens, false_pass = np.clip(np.linalg.solve(design.T @ design + ridge, told_by), 0.02, 0.98)
             p.sens_KS[klass, slot], p.spec_KS[klass, slot] = sens, 1 - false_pass
+
+    def _looks(self, klass: int, told: Sequence[Record]) -> None:
+        """Sensitivity and specificity where answers stand alone, from prompts of which several answers were looked at:
+        a verdict that passes wrong answers now and then would in the end pass one of every hopeless prompt. One step
+        of EM, held by the prior.
+        """
+        if not told:
+            return
+        p, batch = self._p, _packed(told)
+        y_V = posterior(batch, p).right_CG.sum(axis=1)[batch.candidate_V]
+        for slot in np.unique(batch.slot_V):
+            kind, arm = list(self._slots)[slot]
+            if arm in self._known:
+                continue
+            sens0, spec0 = VERDICTS.get(kind, VERDICTS["judge"])
+            of = batch.slot_V == slot
+            y, ok, weight = y_V[of], batch.value_V[of], LOOK_WEIGHT
+            sens = (weight * sens0 + (y * ok).sum()) / (weight + y.sum())
+            spec = (weight * spec0 + ((1 - y) * (1 - ok)).sum()) / (weight + (1 - y).sum())
+            p.sens_KS[klass, slot], p.spec_KS[klass, slot] = np.clip((sens, spec), 0.02, 0.995)
 
     def _skills(self, klass: int, even: Sequence[Record]) -> None:
         """Skill of each arm in this class, and the shift of sub-flows, from the evenly bought share: one draw of the
@@ -336,7 +358,7 @@ class Prior:
             of = batch.slot_D[known] == slot
             beta = p.slope_S[slot]
             step = (slope_X[of].sum() - (beta - SLOPE) / SLOPE_SD**2) / (curve_X[of].sum() + 1 / SLOPE_SD**2)
-            p.slope_S[slot] = float(np.clip(beta + np.clip(step, -0.5, 0.5), 0.0, 4.0))
+            p.slope_S[slot] = float(np.clip(beta + np.clip(step, -0.5, 0.5), 0.0, STEEPEST))
 
 
 def _packed(records: Sequence[Record]) -> Batch:

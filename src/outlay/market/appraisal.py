@@ -17,8 +17,10 @@ from outlay.flow import Offer, Sub
 from outlay.market.costs import Costs
 from outlay.market.point import NAN, Point
 from outlay.market.setting import Setting
-from outlay.types import FREE, Call, Cost
+from outlay.types import FREE, Call, Completion, Cost
 
+LENGTH_WEIGHT = 1.0
+"""Answers of average length that a prompt is thought to have had before its own are seen."""
 LEVELS = np.geomspace(1.0, 1e-4, 32)
 _EMPTY: Floats = np.zeros(0)
 
@@ -131,7 +133,19 @@ class Appraisal:
             known = self._setting.pricing.share(self.expected(point, offer, slot))
             if self.costs.known(*key):
                 self._shares[key] = known
+        if point.lengths and offer.effect == "draw" and isinstance(offer.do, Call):
+            # Long answers come from prompts whose other answers are long too.
+            return known * (sum(point.lengths) + LENGTH_WEIGHT) / (len(point.lengths) + LENGTH_WEIGHT)
         return known
+
+    def length(self, klass: int, slot: int, completion: Completion) -> float:
+        """Output tokens that an answer of this slot takes on average, at least 1."""
+        mean = (
+            self.costs.mean(klass, slot, FREE).outtok
+            if self.costs.known(klass, slot)
+            else completion.output_tokens
+        )
+        return float(max(mean, 1))
 
     def worst(self, call: Call) -> Cost:
         """The worst case of a call."""
@@ -139,7 +153,6 @@ class Appraisal:
 
     def rest(self, point: Point, offer: Offer, *, worst: bool) -> Cost:
         """The price of the rest of a chain: expected, the last leg at its worst where `worst` is asked for."""
-        belief = self._setting.belief
         total = FREE
         for at, leg in enumerate(offer.rest):
             slot = self.slot(leg.kind, leg.arm)
@@ -156,7 +169,7 @@ class Appraisal:
 
     def rows(self, point: Point, menu: list[Offer], *, fresh: bool = False) -> list[OfferRow]:
         """The menu of a point as numbers."""
-        belief, share = self._setting.belief, self._setting.pricing.share
+        share = self._setting.pricing.share
         draws = () if fresh else point.evidence.draws
         best, factor = (0.0, 1.0) if fresh else (point.best, point.factor)
         # A greedy answer is bought once, but draws of the same model may follow it.
@@ -178,7 +191,7 @@ class Appraisal:
                 cost, rest, success = c, c * (parts - 1), factor * s**parts
             else:
                 cost = self._share(point, offer, slot)
-                success = belief.own(point.klass, slot)
+                success = self._setting.belief.own(point.klass, slot)
             then, then_cost = -1, 0.0
             if offer.then is not None:
                 then = self.slot(offer.then.kind, offer.then.arm)

@@ -34,6 +34,9 @@ from outlay.types import FREE, Arm, Call, Cost, Delivery, Prompt, cost_of
 EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
 FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
+CAUTION, CALMING = 2.0, 0.7
+"""By how much more than forecast fresh prompts are thought to spend at first, when the forecast rests on priors, and
+what is left of that after each learning: what was spent too early cannot be taken back."""
 NO_MONEY = "the budget"
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 SLOW_START = 32
@@ -507,6 +510,9 @@ class Market:
         for completion in delivery.completions:
             if offer.effect == "draw":
                 self._draws += 1
+                point.lengths.append(
+                    completion.output_tokens / self._appraisal.length(point.klass, slot, completion)
+                )
                 point.add_draw(offer, slot, completion)
             elif offer.effect == "verdict":
                 self._told += 1
@@ -575,9 +581,20 @@ class Market:
             return True
         if self._parked:
             pricing = self.setting.pricing
-            if self._next < len(
-                self.prompts
-            ):  # they hold the place of prompts for which the rest is set aside
+            if self._next < len(self.prompts):
+                # A price on its way down is let down first. At the price that clears the rest, these only hold the
+                # place of prompts for which the rest is set aside.
+                before = pricing.price
+                pricing.update(self._forecast(cautious=False))
+                if pricing.price < before:
+                    self._wake()
+                    return True
+                # Every prompt gets the cheap answer that is worth most, if the budget can pay it.
+                least = max((point.until for point in self._parked.values() if not point.bought), default=0.0)
+                if least > 0:
+                    self._set_price(least * 0.999)
+                    self._wake(fresh=True)
+                    return True
                 for point in list(self._parked.values()):
                     self._end(point, "no offer is worth its price")
                 return True
@@ -590,12 +607,12 @@ class Market:
             return True
         return False
 
-    def _wake(self) -> None:
-        """Points that would buy at the present price."""
+    def _wake(self, *, fresh: bool = False) -> None:
+        """Points that would buy at the present price; of these, if `fresh`, those that bought nothing yet."""
         price = self.setting.pricing.price
-        woken = [point for point in self._parked.values() if point.until > price]
+        woken = [p for p in self._parked.values() if p.until > price and not (fresh and p.bought)]
         if woken:
-            self._ops.append(["wake", price])
+            self._ops.append(["wake", price, fresh])
         for point in woken:
             del self._parked[point.path]
             self._active[point.path] = point
@@ -760,7 +777,7 @@ class Market:
         for point in whole:
             point.factor = float(np.prod([part.best for part in point.parts]))
 
-    def _forecast(self) -> Forecast:
+    def _forecast(self, *, cautious: bool = True) -> Forecast:
         ledger, limits = self.ledger, self.setting.budget.limits()
         spent = {
             unit: (getattr(ledger.spent, unit) + getattr(ledger.held, unit)) / max(limit, 1)
@@ -775,6 +792,8 @@ class Market:
             weight = sum(seen.values())
             counts = {klass: counts[klass] + later * number / weight for klass, number in seen.items()}
         level_F, cost_F = self._appraisal.curve(counts)
+        if cautious:
+            cost_F = cost_F * (1 + CAUTION * CALMING**self._epoch)
         return Forecast(
             self.setting.pricing.share(ledger.left),
             np.array([point.until for point in bought]),
@@ -814,7 +833,7 @@ class Market:
             return
         if op[0] == "wake":
             self._set_price(op[1])
-            self._wake()
+            self._wake(fresh=op[2])
             return
         point = self.points.get(op[1])
         if point is None:

@@ -62,6 +62,7 @@ class Point:
         "last",
         "leader",
         "legs",
+        "lengths",
         "lines",
         "offers",
         "owner",
@@ -111,6 +112,9 @@ class Point:
         self.stake = prompt.worth
         self.factor = 1.0  # product of the beliefs of the parts so far
         self.parts: list[Point] = []
+        self.lengths: list[
+            float
+        ] = []  # of its answers, each as a multiple of what such answers take on average
         self.legs = 0  # purchases that the chain still needs
         self.chain = ""  # key of the chain's hold, while one is open
         self.flight = 0  # purchases under way: a call, or flows

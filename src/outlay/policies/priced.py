@@ -7,7 +7,8 @@ from typing import final
 
 import numpy as np
 
-from outlay.policies.base import Choice, View, best_of
+from outlay.batch import VERDICT
+from outlay.policies.base import Choice, View, best_of, first_of
 
 
 @final
@@ -27,5 +28,8 @@ class Priced:
         # Rounding must not start what is worth nothing: a free look at something already known, for ever.
         worth = (net_O > 1e-12) & (values.gain_O > 1e-9)
         offer_P = best_of(batch.points, batch.point_O, net_O, worth)
-        copies_P = np.where(offer_P >= 0, np.append(values.copies_O, 1)[offer_P], 1)
+        # What it costs nothing to know is known before anything is paid for.
+        free_P = first_of(batch.points, batch.point_O, (batch.effect_O == VERDICT) & (batch.cost_O <= 0))
+        offer_P = np.where(free_P >= 0, free_P, offer_P)
+        copies_P = np.append(values.copies_O, 1)[offer_P]
         return Choice(offer_P, copies_P)

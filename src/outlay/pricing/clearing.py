@@ -13,9 +13,6 @@ from outlay.types import Budget, Cost
 HIGH = 1e30
 """Before the first forecast: nothing is worth it. Finite, so that it can be written down."""
 
-CAUTION = 3.0
-"""How much above the first forecast, which rests on priors, the price starts: bargains first, and what they teach."""
-
 SLOWEST_FALL, SMALL = 0.7, 0.05
 """Most that a price falls in one step, and the change below which it stays as it is, so that what was valued stands."""
 
@@ -55,9 +52,7 @@ class Clearing:
             return
         old = self.price
         new = self._clearing(forecast)
-        if old >= HIGH:
-            new *= CAUTION
-        else:
+        if old < HIGH:
             # Points between two purchases are forecast too low, so a fall is taken in steps; a rise at once.
             new = max(new, old * SLOWEST_FALL)
         if old >= HIGH or abs(new - old) > SMALL * old:

@@ -23,7 +23,7 @@ from outlay.beliefs import Prior
 from outlay.engines.base import Engine
 from outlay.errors import BudgetError, UnknownName
 from outlay.journal import Journal, JournalLine
-from outlay.market import Market, Setting, Settled
+from outlay.market import DEADLINE, GAVE_UP, NO_MONEY, Market, Setting, Settled
 from outlay.policies import policy as named_policy
 from outlay.pricing import Clearing, Fixed, Pricing
 from outlay.strategies import STRATEGIES
@@ -140,19 +140,27 @@ def _distinct(
     return distinct, twins
 
 
+def _short(thing: object) -> str:
+    return hashlib.sha256(repr(thing).encode()).hexdigest()[:16]
+
+
 def _fingerprint(job: Job) -> dict[str, str]:
     """What makes two runs the same run."""
-    arms = hashlib.sha256(repr(job.arms).encode()).hexdigest()[:16]
-    ids = hashlib.sha256("\x00".join(p.id for p in job.prompts).encode()).hexdigest()[:16]
+    rows = [(p.id, p.messages, p.answer, sorted(p.metadata.items()), p.worth) for p in job.prompts]
+    checks = None if job.checks is None else sorted((at, sorted(names)) for at, names in job.checks.items())
     return {
         "version": VERSION,
-        "input": job.input_digest or ids,
-        "models": ", ".join(arm.name for arm in job.arms) + f" ({arms})",
+        "input": job.input_digest or _short(rows),
+        "models": ", ".join(arm.name for arm in job.arms) + f" ({_short(job.arms)})",
         "strategy": job.strategy,
         "policy": job.policy,
         "budget": ", ".join(f"{limit} {unit}" for unit, limit in job.budget.limits().items()),
         "seed": str(job.seed),
         "price": str(job.price),
+        "checks": _short((checks, sorted(job.known.items()))),
+        "abstain": str(job.abstain),
+        "open": str(job.open_points),
+        "same": "given" if job.same is not None else "none",
     }
 
 
@@ -297,7 +305,7 @@ class _Run:
         elif errors:
             outcome = "failed"
         else:
-            outcome = "out_of_budget" if reason in ("the budget", "the deadline") else "abstained"
+            outcome = "out_of_budget" if reason in (NO_MONEY, GAVE_UP, DEADLINE) else "abstained"
         given = outcome == "answered"
         return Answer(
             prompt.id,
@@ -458,7 +466,7 @@ def _ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[
         )
     if not finished:
         return "interrupted", "interrupted; give the same command again to go on"
-    if any(settled.reason == "the deadline" for settled in market.settled):
+    if any(settled.reason == DEADLINE for settled in market.settled):
         return "deadline", "the time was up"
     if share >= 0.98:
         return "spent", f"{share:.1%} of the budget in {unit} is spent"

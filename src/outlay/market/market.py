@@ -37,6 +37,7 @@ FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
 CAUTION, CALMING = 2.0, 0.7
 """By how much more than forecast fresh prompts are thought to spend at first, when the forecast rests on priors, and
 what is left of that after each learning: what was spent too early cannot be taken back."""
+DEADLINE = "the deadline"
 NO_MONEY = "the budget"
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 SLOW_START = 32
@@ -193,7 +194,7 @@ class Market:
         first_O = np.searchsorted(batch.point_O, np.arange(len(points))).tolist()
         offer_P, copies_P = choice.offer_P.tolist(), choice.copies_P.tolist()
         limit = self.setting.budget.ms
-        stopped = "the deadline" if limit is not None and elapsed_ms >= limit else ""
+        stopped = DEADLINE if limit is not None and elapsed_ms >= limit else ""
         if self.overdrawn_by:
             stopped = f"the worst case that {self.overdrawn_by} gave was exceeded"
         chain_waits = False
@@ -214,8 +215,8 @@ class Market:
                     self._idle(point, "price")
                 else:
                     self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")
-            elif stopped:
-                self._end(point, stopped)
+            elif stopped or self._too_late(offer, elapsed_ms):
+                self._end(point, stopped or DEADLINE)
             else:
                 copies = 1 if forced else copies_P[i]
                 gain, cost = (0.0, 0.0) if forced else (float(values.gain_O[row]), float(values.cost_O[row]))
@@ -309,14 +310,22 @@ class Market:
                     return offer
         return None
 
+    def _too_late(self, offer: Offer, elapsed_ms: int) -> bool:
+        """Whether a call might still be under way at the deadline."""
+        limit = self.setting.budget.ms
+        if limit is None or not isinstance(offer.do, Call):
+            return False
+        return elapsed_ms + self._appraisal.worst(offer.do).ms > limit
+
     # ── the operations ─────────────────────────────────────────────────────────────────────────────
 
     def _idle(self, point: Point, why: str) -> None:
         """Nothing is bought now: the price is too high, or the ledger refused."""
         price = self.setting.pricing.price
-        if why == "price" and point.until >= price:
+        if why == "price" and (point.until >= price or point.sub_classes):
             # Valued at a price that it should have paid, and yet it chose nothing: what it could gain is next to
-            # nothing. It is asked again at half the price, not at a hair less, and at last no more.
+            # nothing. It is asked again at half the price, not at a hair less, and at last no more. What a chain of
+            # parts is worth depends on the price itself, so it too is asked again.
             point.until = price / 2 if price > LOWEST else 0.0
         op = ["idle", point.path, why, point.best, point.leader, point.until, point.remaining]
         if why == "budget":

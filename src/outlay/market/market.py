@@ -322,11 +322,14 @@ class Market:
     def _idle(self, point: Point, why: str) -> None:
         """Nothing is bought now: the price is too high, or the ledger refused."""
         price = self.setting.pricing.price
-        if why == "price" and (point.until >= price or point.sub_classes):
-            # Valued at a price that it should have paid, and yet it chose nothing: what it could gain is next to
-            # nothing. It is asked again at half the price, not at a hair less, and at last no more. What a chain of
-            # parts is worth depends on the price itself, so it too is asked again.
-            point.until = price / 2 if price > LOWEST else 0.0
+        if why == "price":
+            half = price / 2 if price > LOWEST else 0.0
+            if point.until >= price:
+                # Valued at a price that it should have paid, and yet it chose nothing: what it could gain is next to
+                # nothing. It is asked again at half the price, not at a hair less, and at last no more.
+                point.until = half
+            elif point.sub_classes:  # what a chain of parts is worth depends on the price itself
+                point.until = max(point.until, half)
         op = ["idle", point.path, why, point.best, point.leader, point.until, point.remaining]
         if why == "budget":
             assert point.wanted is not None

@@ -597,7 +597,7 @@ class Market:
                 # A price on its way down is let down first. At the price that clears the rest, these only hold the
                 # place of prompts for which the rest is set aside.
                 before = pricing.price
-                pricing.update(self._forecast(cautious=False))
+                pricing.update(self._forecast(cautious=False), at_rest=True)
                 if pricing.price < before:
                     self._wake()
                     return True

@@ -42,8 +42,8 @@ class Pricing(Protocol):
         """A cost as one number: the weighted share of the budget that it takes."""
         ...
 
-    def update(self, forecast: Forecast) -> None:
-        """Set the price anew."""
+    def update(self, forecast: Forecast, *, at_rest: bool = False) -> None:
+        """Set the price anew; `at_rest` where nothing is in flight, so that the forecast is complete."""
         ...
 
     def weigh(self, forecast: Forecast) -> None:

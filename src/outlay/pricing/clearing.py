@@ -45,14 +45,14 @@ class Clearing:
             total += weight * getattr(cost, unit) / max(self._limits[unit], 1)
         return total
 
-    def update(self, forecast: Forecast) -> None:
+    def update(self, forecast: Forecast, *, at_rest: bool = False) -> None:
         """See the contract."""
         if not self._limits:
             self.price = 0.0
             return
         old = self.price
         new = self._clearing(forecast)
-        if old < HIGH:
+        if old < HIGH and not at_rest:
             # Points between two purchases are forecast too low, so a fall is taken in steps; a rise at once.
             new = max(new, old * SLOWEST_FALL)
         if old >= HIGH or abs(new - old) > SMALL * old:

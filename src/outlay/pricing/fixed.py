@@ -22,7 +22,7 @@ class Fixed:
         """See the contract; the whole is one unit."""
         return float(getattr(cost, self._field))
 
-    def update(self, forecast: Forecast) -> None:
+    def update(self, forecast: Forecast, *, at_rest: bool = False) -> None:
         """Nothing moves it."""
 
     def weigh(self, forecast: Forecast) -> None:

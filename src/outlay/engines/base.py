@@ -23,7 +23,8 @@ class Engine(Protocol):
 
     def worst(self, call: Call) -> Cost:
         """The most that `call` (n copies, its `max_tokens`) can cost. Nothing above it is ever reserved, so an
-        engine that returns more has broken its word: the overdraft is booked and named, and buying stops."""
+        engine that returns more has broken its word: the overdraft is booked and named, and buying stops.
+        """
         ...
 
     def expected(self, call: Call) -> Cost:

@@ -382,8 +382,6 @@ def test_no_budget_is_ever_exceeded_and_every_prompt_has_its_row(
     bed = Bed(random_answer, actual=spend)
     arms = (SMALL, BIG, CHECK) if checked else (SMALL, BIG)
     budget = Budget(*limits)
-    if budget.limits() == {} and policy == "priced":
-        policy = "lead:2"  # without any limit nothing has a price
     summary, answers = run(bed, prompts(count), arms=arms, policy=policy, budget=budget)
     assert set(answers) == {f"p{k}" for k in range(count)}
     assert summary.overdraft == FREE

@@ -8,7 +8,6 @@ sent, so that a resumed run is this same machine fed with the journal: nothing i
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,14 +23,15 @@ from outlay.errors import NotDeterministic
 from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
 from outlay.ledger import MemoryLedger
 from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
+from outlay.market.identity import EVEN_SHARE, class_of, is_even, model_of, seed_of
 from outlay.market.point import Point, Wanted
 from outlay.market.setting import Setting, Settled
 from outlay.policies import View
 from outlay.policies.base import Choice
 from outlay.pricing import Forecast
-from outlay.types import FREE, Arm, Call, Cost, Delivery, Prompt, cost_of
+from outlay.types import FREE, Call, Cost, Delivery, Prompt, cost_of
 
-EVEN_SHARE, EVEN_FROM, EVEN_BUDGET = 0.05, 100, 0.10
+EVEN_FROM, EVEN_BUDGET = 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
 FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
 CAUTION, CALMING = 2.0, 0.7
@@ -97,8 +97,10 @@ class Market:
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
         self._even_spent = 0.0
-        models = list(dict.fromkeys(_model(arm) for arm in setting.arms if arm.role == "model"))
-        self._model_of = {arm.name: models.index(_model(arm)) for arm in setting.arms if arm.role == "model"}
+        models = list(dict.fromkeys(model_of(arm) for arm in setting.arms if arm.role == "model"))
+        self._model_of = {
+            arm.name: models.index(model_of(arm)) for arm in setting.arms if arm.role == "model"
+        }
         self._kinds: dict[str, Kind] = {}
 
     @property
@@ -364,7 +366,7 @@ class Market:
         if isinstance(offer.do, Call):
             asked = offer.do
             call = Call(
-                asked.arm, asked.payload, key, point.root.prompt.id, ordinal, copies, _seed(key, self.setting.seed),
+                asked.arm, asked.payload, key, point.root.prompt.id, ordinal, copies, seed_of(key, self.setting.seed),
                 max_tokens or asked.max_tokens or asked.arm.max_tokens,
             )  # fmt: skip
             worst = self._appraisal.worst(call)
@@ -692,12 +694,12 @@ class Market:
     def _open_next(self) -> None:
         prompt = self.prompts[self._next]
         arms = self._arms_for(prompt)
-        owner = _class_name(prompt, arms)
+        owner = class_of(prompt, arms)
         klass = self.setting.belief.klass(owner)
         point = Point(
             prompt.id, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same
         )
-        point.even = len(self.prompts) >= EVEN_FROM and _even(prompt.id, self.setting.seed)
+        point.even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, self.setting.seed)
         self._next += 1
         self._roots += 1
         self.points[point.path] = point
@@ -940,32 +942,7 @@ def _home(point: Point) -> str:
     return ""
 
 
-def _class_name(prompt: Prompt, arms: Sequence[Arm]) -> str:
-    """The question class: the user's group, or the kind of answer; and which checks exist."""
-    group = prompt.metadata.get("group")
-    checks = "+".join(sorted(arm.name for arm in arms if arm.role == "check"))
-    return f"{prompt.answer if group is None else group}|{checks}"
-
-
-def _model(arm: Arm) -> tuple[str, str, str]:
-    return (arm.engine, arm.model, arm.mode)
-
-
 def _per_copy(worst: Cost, copies: int) -> Cost:
     if copies == 1:
         return worst
     return Cost(-(-worst.tok // copies), -(-worst.outtok // copies), -(-worst.usd // copies), worst.ms)
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-def _seed(key: str, run_seed: int) -> int:
-    """A hash of the call's key and the run's seed, 63 bits."""
-    return _hash(f"{run_seed}\x00{key}") >> 1
-
-
-def _even(prompt_id: str, run_seed: int) -> bool:
-    """Whether a prompt belongs to the evenly bought share."""
-    return _hash(f"even\x00{run_seed}\x00{prompt_id}") < EVEN_SHARE * 2**64

@@ -43,7 +43,7 @@ def policy(spec: str, models: Sequence[str] = ()) -> Policy:
                 f"policy {name!r} takes no number and no model, got {spec!r}; write just {name!r}"
             )
         return make()
-    if not number.isdigit() or int(number) < 1:
+    if not number.isdecimal() or int(number) < 1:
         raise UsageError(
             f"policy {name!r} needs a number of at least 1, got {spec!r}; write for example {name}:3"
         )

@@ -64,7 +64,7 @@ class Clearing:
         until_P, cost_P = forecast.until_P[paid], forecast.cost_P[paid]
         order = np.argsort(-until_P)
         until, spend = until_P[order], np.cumsum(cost_P[order])
-        levels = np.concatenate([forecast.level_F, until])
+        levels = np.concatenate([forecast.level_F, until, [0.0]])
         # Spend at each level: open points that would still buy there, and the fresh ones.
         buyers = np.searchsorted(-until, -levels, side="left")
         total = np.concatenate([[0.0], spend])[buyers]

@@ -99,9 +99,6 @@ def test_what_would_be_bought_at_the_price_fits_and_no_lower_price_would_fit_mor
         assert spend_at(lower, buyers) > left - 1e-9
 
 
-@pytest.mark.xfail(
-    reason="the spend just below the lowest price of the forecast is not compared with what is left"
-)
 @pytest.mark.parametrize(
     ("left", "buyers"), [(0.15, [(90.0, 0.1), (80.0, 0.1)]), (0.5, [(2.0, 0.02)] * 100), (0.0, [(1.0, 0.5)])]
 )

@@ -87,7 +87,7 @@ def _remark(purchase: Mapping[str, Any]) -> str:
     """What was out of the ordinary."""
     said = [
         f"cut to {purchase['capped']} tokens: the budget paid for no more" if "capped" in purchase else "",
-        "bought to compare models evenly" if purchase.get("even") else "",
+        "to compare" if purchase.get("even") else "",
         f"in part {purchase['part']}" if "part" in purchase else "",
         str(purchase.get("error", "")),
     ]

@@ -151,8 +151,10 @@ def replay(console: Console, folder: Path) -> None:
 
 
 def receipt(console: Console, prepared: Prepared, ended: Ended) -> None:
-    """The receipt of the answer for which most was bought."""
-    bought = [answer for answer in ended.answers if answer.answer is not None]
+    """The receipt of the answer for which most was bought by choice, and not to compare the models."""
+    answered = [answer for answer in ended.answers if answer.answer is not None]
+    chosen = [a for a in answered if not any(line.get("even") for line in a.receipt["purchases"])]
+    bought = chosen or answered
     if not bought:
         return
     dearest = max(bought, key=lambda answer: answer.cost.tok)

@@ -136,9 +136,9 @@ class Run:
 # ── problems and recording ──────────────────────────────
 
 
-def beds() -> tuple[Bed, Bed]:
+def beds(seed: int = SEED) -> tuple[Bed, Bed]:
     """Both families, with nothing recorded."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     countdowns = [
         problem
         for m in COUNTDOWN_MS
@@ -527,8 +527,11 @@ def main() -> None:
     parser.add_argument("--only", choices=("countdown", "chain"), help="one family")
     parser.add_argument("--receipts", type=int, default=0, help="receipts to print of each sort (0)")
     parser.add_argument("--live", action="store_true", help="priced alone, on the live engines")
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help=f"of the problems ({SEED}); a bank has its own"
+    )
     options = parser.parse_args()
-    families: Sequence[Bed] = beds()
+    families: Sequence[Bed] = beds(options.seed)
     chosen = [bed for bed in families if options.only in (None, bed.name)]
     if options.live:
         live(chosen, {"countdown": 4.0, "chain": 1.5})

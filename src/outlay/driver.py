@@ -27,12 +27,16 @@ from outlay.market import DEADLINE, GAVE_UP, NO_MONEY, Market, Setting, Settled
 from outlay.policies import policy as named_policy
 from outlay.pricing import Clearing, Fixed, Pricing
 from outlay.strategies import STRATEGIES
-from outlay.types import FREE, NANO, NOTHING, Answer, Arm, Budget, Call, Cost, Delivery, Prompt
+from outlay.types import FREE, NANO, NOTHING, Answer, Arm, Budget, Call, Cost, Delivery, Prompt, Usage
 
 VERSION = "1"
 """Of what the journal means; a change of it refuses to resume older runs."""
 
 NO_LIMIT = Budget()
+
+GRACE_MS = 1000
+"""How long after the deadline calls under way are still waited for."""
+LATE = "not back at the deadline; charged at the most that it could have cost"
 
 _delivery = msgspec.json.Decoder(Delivery).decode
 
@@ -118,6 +122,7 @@ class Summary:
     duplicates: int
     resumed: bool
     directory: Path | None
+    troubles: tuple[str, ...] = ()
 
 
 def _identity(prompt: Prompt) -> tuple[Any, ...]:
@@ -343,6 +348,7 @@ class _Run:
                         return False
                     for task in done:
                         self._came_back(tasks.pop(task), task.result(), back)
+                    self._give_up_late(tasks, back)
                 self._deliver(back)
                 self._tell()
             self.write()
@@ -352,6 +358,25 @@ class _Run:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _give_up_late(
+        self, tasks: dict[asyncio.Task[list[Delivery]], list[Call]], back: dict[str, Delivery]
+    ) -> None:
+        """What is not back some time after the deadline is waited for no longer. It may have been billed, so it is
+        charged at the most that it could cost.
+        """
+        limit = self.job.budget.ms
+        if limit is None or self.elapsed_ms() <= limit + GRACE_MS:
+            return
+        for task in [task for task in tasks if not task.done()]:
+            calls = tasks.pop(task)
+            task.cancel()
+            worst = [self.job.engines[call.arm.engine].worst(call) for call in calls]
+            late = [
+                Delivery((), Usage(cost.tok - cost.outtok, cost.outtok, estimated=True), 0, LATE)
+                for cost in worst
+            ]
+            self._came_back(calls, late, back)
 
     def _send(self, calls: Sequence[Call], tasks: dict[asyncio.Task[list[Delivery]], list[Call]]) -> None:
         """Start the calls of engines that are not in lockstep."""
@@ -426,7 +451,7 @@ class _Run:
             len(job.prompts), outcomes, market.ledger.spent, job.budget, self.elapsed_ms(), end, sentence,
             _totals(market), sum(given) / len(given) if given else 0.0,
             any(arm.role == "check" for arm in job.arms), market.ledger.overdraft, market.gave_up,
-            sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory,
+            sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory, _troubles(market),
         )  # fmt: skip
 
 
@@ -434,6 +459,17 @@ async def _complete(engine: Engine, calls: list[Call]) -> list[Delivery]:
     deliveries = await engine.complete(calls)
     assert len(deliveries) == len(calls), f"{len(calls)} calls, {len(deliveries)} deliveries"
     return deliveries
+
+
+def _troubles(market: Market) -> tuple[str, ...]:
+    """Who failed, how often, and what the first failure said; the most frequent first, at most five."""
+    seen: dict[str, list[str]] = {}
+    for settled in market.settled:
+        for line in settled.lines:
+            if "error" in line:
+                seen.setdefault(line["arm"], []).append(line["error"])
+    often = sorted(seen.items(), key=lambda item: -len(item[1]))[:5]
+    return tuple(f"{arm} failed {len(errors)} times, first: {errors[0][:200]}" for arm, errors in often)
 
 
 def _totals(market: Market) -> tuple[Line, ...]:
@@ -466,7 +502,8 @@ def _ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[
         )
     if not finished:
         return "interrupted", "interrupted; give the same command again to go on"
-    if any(settled.reason == DEADLINE for settled in market.settled):
+    late = job.budget.ms is not None and elapsed_ms >= job.budget.ms
+    if late or any(settled.reason == DEADLINE for settled in market.settled):
         return "deadline", "the time was up"
     if share >= 0.98:
         return "spent", f"{share:.1%} of the budget in {unit} is spent"

@@ -59,6 +59,7 @@ def _facts(
     if summary.resumed:
         rows.append(("resumed", "went on from where it was; nothing was bought twice"))
     rows.append(("ended", _plain(summary.end_sentence)))
+    rows.extend(("trouble", _plain(trouble)) for trouble in summary.troubles)
     if summary.gave_up:
         rows.append(
             (

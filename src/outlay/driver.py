@@ -450,7 +450,7 @@ class _Run:
         return Summary(
             len(job.prompts), outcomes, market.ledger.spent, job.budget, self.elapsed_ms(), end, sentence,
             _totals(market), sum(given) / len(given) if given else 0.0,
-            any(arm.role == "check" for arm in job.arms), market.ledger.overdraft, market.gave_up,
+            _looked_at(market, job), market.ledger.overdraft, market.gave_up,
             sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory, _troubles(market),
         )  # fmt: skip
 
@@ -459,6 +459,14 @@ async def _complete(engine: Engine, calls: list[Call]) -> list[Delivery]:
     deliveries = await engine.complete(calls)
     assert len(deliveries) == len(calls), f"{len(calls)} calls, {len(deliveries)} deliveries"
     return deliveries
+
+
+def _looked_at(market: Market, job: Job) -> bool:
+    """Whether a check spoke at all: one that only fails has checked nothing."""
+    checks = {arm.name for arm in job.arms if arm.role == "check"}
+    return any(
+        line["arm"] in checks and "error" not in line for settled in market.settled for line in settled.lines
+    )
 
 
 def _troubles(market: Market) -> tuple[str, ...]:

@@ -246,16 +246,20 @@ def _field(param: object, message: str) -> str:
 
 def _usage(reply: Reply, call: Call, own: int) -> Usage:
     said = reply.usage or Counted()
-    output, estimated = said.completion_tokens or 0, said.completion_tokens is None
+    # A negative count would give back what was spent: it is no count at all.
+    counted = said.completion_tokens is not None and said.completion_tokens >= 0
+    output, estimated = (said.completion_tokens or 0) if counted else 0, not counted
     sure = all(choice.entries() for choice in reply.choices if choice.size())
     size = sum(choice.size() for choice in reply.choices)
     # Several copies at more than six bytes a token: the server counted one of them.
     too_few = output * LONGEST_TOKEN < size if len(reply.choices) > 1 else output == 0 < size
     if own > output and (sure or too_few):
         output, estimated = own, True
-    prompt = said.prompt_tokens or guessed_input(call)
-    cached = (said.prompt_tokens_details and said.prompt_tokens_details.cached_tokens) or 0
-    thought = (said.completion_tokens_details and said.completion_tokens_details.reasoning_tokens) or 0
+    prompt = said.prompt_tokens if said.prompt_tokens and said.prompt_tokens > 0 else guessed_input(call)
+    cached = max((said.prompt_tokens_details and said.prompt_tokens_details.cached_tokens) or 0, 0)
+    thought = max(
+        (said.completion_tokens_details and said.completion_tokens_details.reasoning_tokens) or 0, 0
+    )
     return Usage(
         prompt, output, min(cached, prompt), min(thought, output), estimated or not said.prompt_tokens
     )

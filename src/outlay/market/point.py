@@ -13,6 +13,8 @@ from outlay.flow import Arms, Candidate, Decision, Draw, Evidence, Flow, Note, O
 from outlay.types import FREE, Completion, Cost, Prompt
 
 NAN = float("nan")
+UNREADABLE = 6
+"""Answers without anything to read after which a prompt is asked no more."""
 Triple = tuple[str, str, int]
 """Kind, arm and about: what is bought, up to the ordinal."""
 
@@ -156,7 +158,9 @@ class Point:
         return PointRow(self.klass, self.kind.exclusive, self.stake, len(self.classes))
 
     def menu(self) -> list[Offer]:
-        """The offers that have not failed here."""
+        """The offers that have not failed here; none where many answers came and not one could be read."""
+        if len(self.draw_rows) >= UNREADABLE and not self.classes:
+            return []
         if not self.failed:
             return list(self.offers)
         return [offer for offer in self.offers if (offer.kind, offer.arm) not in self.failed]

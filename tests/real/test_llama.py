@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from outlay.engines.chat import LLAMA_PLAIN
 from outlay.engines.http import Http
+from outlay.engines.http.chat import LLAMA_PLAIN
 from outlay.types import Arm, Ask, Call, Delivery, Message
 
 pytestmark = pytest.mark.real

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from outlay.engines import chat
-from outlay.engines.http import Http, Patience
+from outlay.engines.http import Http, Patience, chat
 from outlay.errors import UpstreamError, UsageError
 from outlay.types import Arm, Ask, Call, Delivery, Message, Price, Prompt, Test, Usage
 

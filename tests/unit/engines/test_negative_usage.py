@@ -1,6 +1,6 @@
 """What a server says it used never gives back what was spent."""
 
-from outlay.engines.chat import charged
+from outlay.engines.http.chat import charged
 from outlay.types import Arm, Ask, Call, Message
 
 

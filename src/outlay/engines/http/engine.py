@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from outlay.engines import chat
+from outlay.engines.http import chat
 from outlay.engines.measure import cap
 from outlay.errors import UpstreamError, UsageError
 from outlay.types import Ask, Call, Completion, Cost, Delivery, Usage, cost_of

@@ -3,11 +3,17 @@
 The name of the model says how: `NAME` or `NAME:K`, where only the first K requests for that very name
 misbehave. A text is a function of (seed, index among n). A token is a word with the space after it. `GET
 /seen/MODEL` lists the requests for a model.
+
+`openai_server.py LOG` also writes one JSON line an event to the file LOG: `{"id", "event", "model", "seed", "n",
+"prompt", …}`. The event is `asked` as a request comes in, `served` once a sound or unsound 200 is out in full (with the
+tokens that it claims), `fault` for all else. `id` counts requests and is also sent as `x-request-id`.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -15,12 +21,16 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 SEEN: dict[str, list[dict]] = defaultdict(list)
 LOCK = threading.Lock()
+IDS = itertools.count(1)
+LOG: list[int] = []
+"""The file descriptor of the log, if there is one."""
 WORDS = ("so", "then", "answer", "is", "forty", "two", "because", "of", "the", "rule")
 
 
@@ -48,6 +58,27 @@ def reply(body: dict, copies: int) -> dict:
     return {"object": "chat.completion", "model": body["model"], "choices": choices, "usage": usage}
 
 
+def long(body: dict, copies: int, tokens: int) -> dict:
+    """An answer of so many tokens a copy, whatever was asked for, with true usage."""
+    made = reply({**body, "max_tokens": 16}, copies)
+    for one in made["choices"]:
+        words = [WORDS[at % len(WORDS)] + " " for at in range(tokens)]
+        one["message"]["content"], one["finish_reason"] = "".join(words), "stop"
+        if "logprobs" in one:
+            one["logprobs"] = {"content": [{"token": word, "logprob": -0.1} for word in words]}
+    made["usage"]["completion_tokens"] = tokens * copies
+    return made
+
+
+def note(event: str, number: int, body: dict, **more: object) -> None:
+    """One line of the log; short lines are appended whole."""
+    if LOG:
+        about = {name: body.get(name) for name in ("model", "seed", "n")}
+        prompt = str(body["messages"][-1]["content"])[:100]
+        line = {"id": number, "event": event, **about, "prompt": prompt, **more}
+        os.write(LOG[0], json.dumps(line).encode() + b"\n")
+
+
 def fault(message: str, kind: str, **other: object) -> dict:
     """An error in OpenAI's shape."""
     return {"error": {"message": message, "type": kind, "param": None, "code": None, **other}}
@@ -65,6 +96,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.number = next(IDS)
+        note("asked", self.number, body)
         name, _, times = body["model"].partition(":")
         with LOCK:
             SEEN[body["model"]].append(body)
@@ -72,7 +105,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             self.say(404, fault(f"no such path {self.path}", "invalid_request_error"))
         else:
+            self.status, self.claimed = 0, None
             getattr(self, name.replace("-", "_") if sick else "sound")(body)
+            self.wfile.flush()
+            done = self.status == 200 and self.claimed is not None
+            note("served" if done else "fault", self.number, body, status=self.status, usage=self.claimed)
 
     def sound(self, body: dict) -> None:
         self.say(200, reply(body, body.get("n", 1)))
@@ -126,6 +163,14 @@ class Handler(BaseHTTPRequestHandler):
     def limited(self, body: dict) -> None:
         self.say(429, fault("slow down", "rate_limit_error"), {"Retry-After": "0.2"})
 
+    def limited_until(self, body: dict) -> None:
+        # A date has whole seconds.
+        self.say(
+            429,
+            fault("slow down", "rate_limit_error"),
+            {"Retry-After": formatdate(time.time() + 1, usegmt=True)},  # noqa: TID251 (a server has a clock)
+        )
+
     def limited_long(self, body: dict) -> None:
         self.say(429, fault("come back tomorrow", "rate_limit_error"), {"Retry-After": "86400"})
 
@@ -170,6 +215,116 @@ class Handler(BaseHTTPRequestHandler):
     def stall(self, body: dict) -> None:
         time.sleep(2)
         self.close_connection = True
+
+    def closes(self, body: dict) -> None:
+        """An orderly end where an answer was due."""
+        self.close_connection = True
+
+    def cut(self, body: dict) -> None:
+        """Half a body, then an orderly end."""
+        self.begin(body)
+        self.close_connection = True
+
+    def stall_in_body(self, body: dict) -> None:
+        """Half a body, then silence."""
+        self.begin(body)
+        time.sleep(20)
+        self.close_connection = True
+
+    def drip(self, body: dict) -> None:
+        """A byte now and then, never silent for long."""
+        raw = json.dumps(reply(body, body.get("n", 1))).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for at in range(len(raw)):
+                self.wfile.write(raw[at : at + 1])
+                self.wfile.flush()
+                time.sleep(0.05)
+
+    def blank_while_it_computes(self, body: dict) -> None:
+        """Headers and empty lines long before the answer, as some providers keep a connection open."""
+        raw = json.dumps(reply(body, body.get("n", 1))).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(raw) + 8))
+        self.end_headers()
+        for _ in range(8):
+            self.wfile.write(b"\n")
+            self.wfile.flush()
+            time.sleep(0.1)
+        self.wfile.write(raw)
+
+    def begin(self, body: dict) -> None:
+        raw = json.dumps(reply(body, body.get("n", 1))).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw[: len(raw) // 2])
+        self.wfile.flush()
+
+    def cap_ignored(self, body: dict) -> None:
+        """`max_tokens` ignored: three times as much, all billed."""
+        self.say(200, long(body, body.get("n", 1), 3 * body.get("max_tokens", 16)))
+
+    def truncated(self, body: dict) -> None:
+        made = long(body, body.get("n", 1), body.get("max_tokens", 16))
+        for one in made["choices"]:
+            one["finish_reason"] = "length"
+        self.say(200, made)
+
+    def effort_ignored(self, body: dict) -> None:
+        """Thinks without end, whatever `reasoning_effort` and `max_tokens` say, shows nothing of it, and bills it."""
+        made = reply({**body, "logprobs": False}, body.get("n", 1))
+        thought = 4 * body.get("max_tokens", 16)
+        made["usage"]["completion_tokens"] += thought
+        made["usage"]["completion_tokens_details"] = {"reasoning_tokens": thought}
+        self.say(200, made)
+
+    def only_thoughts(self, body: dict) -> None:
+        """The cap is used up by thinking: no text."""
+        most = body.get("max_tokens", 16)
+        made = reply({**body, "logprobs": False}, body.get("n", 1))
+        for one in made["choices"]:
+            one["message"] = {"role": "assistant", "content": "", "reasoning_content": "hmm " * most}
+            one["finish_reason"] = "length"
+        made["usage"]["completion_tokens"] = most * len(made["choices"])
+        self.say(200, made)
+
+    def far_too_few(self, body: dict) -> None:
+        """A megabyte of text, said to be seven tokens."""
+        made = long({**body, "logprobs": False}, 1, 200_000)
+        made["usage"]["completion_tokens"] = 7
+        self.say(200, made)
+
+    def usage_as_text(self, body: dict) -> None:
+        self.miscounted(body, str)
+
+    def usage_as_fraction(self, body: dict) -> None:
+        self.miscounted(body, lambda count: count + 0.5)
+
+    def usage_as_null(self, body: dict) -> None:
+        self.miscounted(body, lambda count: None)
+
+    def miscounted(self, body: dict, wrong: Callable[[int], object]) -> None:
+        made = reply({**body, "logprobs": False}, body.get("n", 1))
+        made["usage"] = {name: wrong(count) for name, count in made["usage"].items()}
+        self.say(200, made)
+
+    def filtered_midway(self, body: dict) -> None:
+        made = reply(body, body.get("n", 1))
+        for one in made["choices"]:
+            one["finish_reason"] = "content_filter"
+        self.say(200, made)
+
+    def near_its_limit(self, body: dict) -> None:
+        """Twice as many requests a second as it says are left."""
+        headers = {
+            "x-ratelimit-limit-requests": "600",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": "60s",
+        }
+        self.say(200, reply(body, body.get("n", 1)), headers)
 
     def overflow(self, body: dict) -> None:
         about = {"n_prompt_tokens": 9000, "n_ctx": 4096}
@@ -230,6 +385,8 @@ class Handler(BaseHTTPRequestHandler):
             self.sound(body)
 
     def say(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
+        if status == 200 and isinstance(value, dict) and "choices" in value:
+            self.claimed = value.get("usage", {})
         self.send(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
 
     def send(self, status: int, raw: bytes, headers: dict[str, str] | None = None) -> None:
@@ -240,14 +397,21 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        super().send_response(code, message)
+        self.status = code
+        if self.command == "POST":
+            self.send_header("x-request-id", f"req-{self.number}")
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[str]:
+def serving(log: Path | None = None) -> Iterator[str]:
     """Run the server as a process; gives its base URL."""
-    server = subprocess.Popen([sys.executable, str(Path(__file__))], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(Path(__file__)), *([str(log)] if log else [])]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
         yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
@@ -264,6 +428,8 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        LOG.append(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     running = Server(("127.0.0.1", 0), Handler)
     sys.stdout.write(f"{running.server_port}\n")
     sys.stdout.flush()

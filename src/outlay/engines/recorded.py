@@ -2,21 +2,22 @@
 
 A row is one draw of one arm for one prompt, with the verdict of every check that was run on it:
 
-    {"prompt": "p1", "arm": "small", "draw": 0, "text": "… so 42.", "answer": "42", "input": 61,
-     "output": 118, "ms": 2150, "confidence": [-0.21, -0.9, -0.1], "finish": "stop",
-     "verdicts": {"visible": true}}
+    {"prompt": "p1", "arm": "small", "draw": 0, "answer": "42", "text": "… so 42.", "input": 61,
+     "cached": 0, "output": 118, "reasoning": 80, "usd": 0.000089, "ms": 2150,
+     "confidence": [-0.21, -0.9, -0.1], "finish": "stop", "verdicts": {"visible": true}}
 
-`answer`, `ms`, `confidence`, `finish` and `verdicts` may be missing. Other fields are ignored, so that
-nothing but these can reach a run. A verdict of null means that the check does not apply.
+All but the first three may be missing. Other fields are ignored, so that nothing but these can reach a run:
+right answers lie in a file of their own (`outlay.study.recording`, `docs/recordings.md`).
 """
 
 import gzip
 import hashlib
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, TypeVar, final
 
 import msgspec
 
@@ -25,20 +26,38 @@ from outlay.errors import InputError, UsageError
 from outlay.types import Ask, Call, Completion, Confidence, Cost, Delivery, Usage, cost_of
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One recorded draw; see the module for an example."""
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One recorded draw; see the module for an example.
+
+    Attributes:
+        prompt, arm, draw: Which draw it is; no two rows share all three.
+        text: What was said; empty where only the answer was kept.
+        input, output: Tokens as billed; an output of 0 in all draws of an arm means that nobody counted.
+        answer: What the reply's answer is; null where it is to be read from the text.
+        ms: How long it took, in milliseconds; 0 where nobody looked.
+        confidence: Mean, lowest window and tail of the token log-probabilities, as in `types.Confidence`.
+        finish: `stop`, `length`, `content_filter`, `refusal` or `error`.
+        verdicts: The word of each check; null where it does not apply.
+        cached, reasoning: The part of `input` read from a cache, the part of `output` that was thought.
+        usd: Dollars, as whoever billed it said; null where nobody did.
+        estimated: The tokens are no bill: they were counted from characters or by another tokenizer.
+    """
 
     prompt: str
     arm: str
     draw: int
-    text: str
-    input: int
-    output: int
+    text: str = ""
+    input: int = 0
+    output: int = 0
     answer: str | None = None
     ms: int = 0
     confidence: tuple[float, float, float] | None = None
     finish: str = "stop"
     verdicts: dict[str, bool | None] = {}
+    cached: int = 0
+    reasoning: int = 0
+    usd: float | None = None
+    estimated: bool = False
 
     @property
     def handle(self) -> str:
@@ -82,8 +101,9 @@ class Recorded:
     another seed meets others. An ordinal names a row whoever asks: two kinds of purchase of one arm see the
     same.
 
-    A cap below what was recorded cuts the text at the same share of its characters (where its tokens
-    ended was not recorded) and takes its confidence and its verdicts away: they belong to the whole text.
+    An answer that was recorded is what comes back: whoever recorded it knew how to read it. Otherwise the
+    text does. A cap below what was recorded cuts the text at the same share of its characters (where its
+    tokens ended was not recorded) and takes answer, confidence and verdicts away: they belong to the whole.
     """
 
     def __init__(self, rows: Iterable[Row], seed: int = 0) -> None:
@@ -164,6 +184,9 @@ class Recorded:
         usage = Usage(
             max((row.input for row in taken), default=0),
             sum(copy.output_tokens for copy in copies),
+            min((row.cached for row in taken), default=0),
+            sum(min(row.reasoning, copy.output_tokens) for row, copy in zip(taken, copies, strict=True)),
+            any(row.estimated for row in taken),
         )
         return Delivery(copies, usage, max((row.ms for row in taken), default=0), error)
 
@@ -192,7 +215,8 @@ def _copy(row: Row, most: int) -> Completion:
         share = len(row.text) * most // row.output
         return Completion(row.text[:share], "length", most, handle=CUT)
     sure = Confidence(*row.confidence) if row.confidence is not None else None
-    return Completion(row.text, row.finish, row.output, sure, handle=row.handle)
+    said = row.text if row.answer is None else row.answer
+    return Completion(said, row.finish, row.output, sure, handle=row.handle)
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -202,30 +226,43 @@ def read(path: Path) -> Iterator[Row]:
         UsageError: No such file, or it needs an extra that is not installed.
         InputError: A row that cannot be used, with its line, field and remedy.
     """
+    return decoded(path, Row)
+
+
+Shape = TypeVar("Shape")
+
+
+def decoded(path: Path, shape: type[Shape]) -> Iterator[Shape]:
+    """The rows of a file of a recording: `.jsonl`, `.jsonl.gz`, or `.parquet`.
+
+    Raises:
+        UsageError: No such file, or it needs an extra that is not installed.
+        InputError: A row that cannot be used, with its line, field and remedy.
+    """
     if not path.is_file():
         raise UsageError(f"no recording at {path}; give the path of a .jsonl, .jsonl.gz or .parquet file")
     number = 0
+    decode = msgspec.json.Decoder(shape).decode
     try:
         for raw in _raw(path):
             number += 1
             if isinstance(raw, bytes):
                 if raw.strip():
-                    yield _DECODER.decode(raw)
+                    yield decode(raw)
             else:
-                yield msgspec.convert(raw, Row)
+                yield msgspec.convert(raw, shape)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at ")
         field = where.strip("`$.") or (problem.split("`")[1] if "`" in problem else "")
         raise InputError(
-            number, field, problem, f"mend {path.name}; `outlay.engines.recorded` shows a row"
+            number, field, problem, f"mend {path.name}; `docs/recordings.md` shows a row"
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             number, "", f"not JSON ({error})", f"mend {path.name}: one JSON object a line"
         ) from None
-
-
-_DECODER = msgspec.json.Decoder(Row)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UsageError(f"{path} is not whole ({error}); make or fetch it again") from None
 
 
 def _raw(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
@@ -244,10 +281,10 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         import pyarrow.parquet as parquet
     except ImportError:
         raise UsageError(
-            f"reading {path.name} needs pyarrow; install outlay[parquet], or give a .jsonl recording"
+            f"{path.name} is parquet; pip install 'outlay[parquet]', or give JSON lines"
         ) from None
     for batch in parquet.ParquetFile(path).iter_batches():
         for row in batch.to_pylist():
             # A null column is a missing field, and a map column comes back as pairs.
             full = {name: value for name, value in row.items() if value is not None}
-            yield {**full, "verdicts": dict(full.get("verdicts", {}))}
+            yield full | {name: dict(full[name]) for name in ("verdicts",) if name in full}

@@ -6,17 +6,29 @@ booked. Without them text is counted by its UTF-8 bytes:
 
     prompt, at most    every byte a token, 16 more a message for its frame, 32 for the rest (byte-level BPE)
     prompt, guessed    a third of that: Latin text takes about four bytes a token
-    output, uncounted  two bytes a token, which prose and code stay above; a cut copy has exactly its cap
+    output, uncounted  two bytes a token, which prose and code stay above, but no more than the cap allows; a cut
+                       copy has exactly its cap; text that no cap of that size can hold, four bytes a token
+
+A count that is said is replaced, and the usage marked as estimated, where the tokens told one by one are more,
+or where the text has over 16 bytes a token (several copies: over six).
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
 
+from outlay.engines.http.reply import CERTAIN, LIKELY, PROSE, Choice, Counted, Reply, anything, read, too_few
 from outlay.engines.measure import cap, confidence
 from outlay.types import Ask, Call, Completion, Message, Usage
+
+__all__ = [
+    "EFFORTS", "LLAMA_PLAIN", "OPTIONAL", "Choice", "Complaint", "Counted", "Heard", "Reply", "body", "charged",
+    "complaint", "cut_off", "guessed_input", "hear", "most_input", "uncounted",
+]  # fmt: skip
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 """Modes of an arm that are sent as `reasoning_effort`."""
@@ -27,94 +39,7 @@ LLAMA_PLAIN: Mapping[str, Any] = {"top_k": 0, "min_p": 0.0}
 OPTIONAL = ("logprobs", "seed", "top_p", "n")
 """Left out for good where a server refuses the name; copies are then asked for one by one."""
 
-BYTES_IN, BYTES_OUT, LONGEST_TOKEN = 3, 2, 6
-
-
-class Entry(msgspec.Struct):
-    """One token and its log-probability."""
-
-    token: str = ""
-    logprob: float = 0.0
-
-
-class Logprobs(msgspec.Struct):
-    """One entry per token that was generated."""
-
-    content: list[Entry] | None = None
-
-
-class Text(msgspec.Struct):
-    """The message of a choice."""
-
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-
-
-class Choice(msgspec.Struct):
-    """One copy as it came back."""
-
-    message: Text
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
-
-    def entries(self) -> list[Entry]:
-        """Its tokens, where the server tells."""
-        return (self.logprobs and self.logprobs.content) or []
-
-    def text(self, prefix: str) -> str:
-        """What is new: llama.cpp repeats the beginning of an answer that it was given, others do not.
-
-        Where it looks repeated but is what the tokens say, the model itself said it again.
-        """
-        said = self.message.content or self.message.refusal or ""
-        new = "".join(entry.token for entry in self.entries())
-        repeated = prefix and said.startswith(prefix) and not (new and new.startswith(said))
-        return said.removeprefix(prefix) if repeated else said
-
-    def tokens(self, most: int) -> int:
-        """The own count of what this copy wrote."""
-        if entries := self.entries():
-            return len(entries)
-        return most if self.finish_reason == "length" else -(-self.size() // BYTES_OUT)
-
-    def size(self) -> int:
-        """Bytes of all that was written."""
-        said = self.message
-        return sum(len((part or "").encode()) for part in (said.content, self.thought(), said.refusal))
-
-    def thought(self) -> str:
-        """What was thought aloud; servers disagree on its name."""
-        return self.message.reasoning_content or self.message.reasoning or ""
-
-
-class InputDetails(msgspec.Struct):
-    """Parts of the prompt."""
-
-    cached_tokens: int | None = None
-
-
-class OutputDetails(msgspec.Struct):
-    """Parts of the output."""
-
-    reasoning_tokens: int | None = None
-
-
-class Counted(msgspec.Struct):
-    """`usage` as the server says it."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: InputDetails | None = None
-    completion_tokens_details: OutputDetails | None = None
-
-
-class Reply(msgspec.Struct):
-    """The body of a 200; a fault may hold its `usage` too."""
-
-    choices: list[Choice] = []
-    usage: Counted | None = None
+BYTES_IN = 3
 
 
 class Heard(NamedTuple):
@@ -174,44 +99,60 @@ def hear(raw: bytes, call: Call, size: int) -> Heard:
     """Copies and usage of a reply to a request for `size` copies; surplus copies are counted and dropped.
 
     Raises:
-        msgspec.MsgspecError: Not a chat completion.
+        msgspec.DecodeError: Not a chat completion.
     """
-    reply = msgspec.json.decode(raw, type=Reply)
-    if not reply.choices:
+    said = read(raw)
+    if not said.choices:
         raise msgspec.ValidationError("no choices")
     assert isinstance(call.payload, Ask)
-    own = [choice.tokens(cap(call)) for choice in reply.choices]
-    usage = _usage(reply, call, sum(own))
+    prefix = call.payload.prefix
+    own = [choice.tokens(cap(call), prefix) for choice in said.choices]
+    usage = _usage(said, call, sum(own))
+    if not usage.output and usage.estimated:
+        usage = replace(usage, output=uncounted(raw, call, size).output)
     copies = []
-    for choice, count in zip(reply.choices[:size], own, strict=False):
+    for choice, count in zip(said.choices[:size], own, strict=False):
         # What is billed beyond the own count, such as thoughts that are not shown, is shared out like it.
         share = count * usage.output // sum(own) if sum(own) else usage.output // len(own)
-        copies.append(_copy(choice, share, call.payload.prefix))
+        copies.append(_copy(choice, share, prefix))
     return Heard(tuple(copies), usage)
 
 
 def uncounted(raw: bytes, call: Call, size: int) -> Usage:
     """The use of a 200 without copies that can be read: what came back is not settled as nothing."""
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        if not msgspec.json.decode(raw, type=Reply).choices:
+    with contextlib.suppress(msgspec.DecodeError):
+        said = anything(raw)
+        if isinstance(said, dict) and "error" in said:
             return charged(raw, call)
-    return Usage(guessed_input(call), min(size * cap(call), -(-len(raw) // BYTES_OUT)), estimated=True)
+    return Usage(guessed_input(call), min(size * cap(call), -(-len(raw) // CERTAIN)), estimated=True)
+
+
+def cut_off(raw: bytes, call: Call) -> Usage:
+    """The use of an answer of which only the beginning `raw` came: what can be seen of it was written."""
+    begun = sum(len(part) for part in _WRITTEN.findall(raw))
+    return Usage(guessed_input(call), min(cap(call) * call.n, -(-begun // PROSE)), estimated=True)
+
+
+_WRITTEN = re.compile(rb'"(?:content|reasoning_content|reasoning|refusal)"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
 def charged(raw: bytes, call: Call) -> Usage:
     """The use of an attempt that failed but may have run: what the fault says, or else the guessed prompt."""
     try:
-        reply = msgspec.json.decode(raw, type=Reply)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        said = read(raw)
+    except msgspec.DecodeError:
         return Usage(guessed_input(call), estimated=True)
-    return _usage(reply, call, 0)
+    told = said.usage or Counted()
+    prompt, output = told.prompt_tokens or guessed_input(call), told.completion_tokens or 0
+    sure = bool(told.prompt_tokens) and told.completion_tokens is not None
+    return Usage(prompt, output, min(told.cached(), prompt), min(told.thought(), output), not sure)
 
 
 def complaint(raw: bytes) -> Complaint:
     """The error in a body, in any of the shapes that servers use."""
     try:
-        said = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = anything(raw)
+    except msgspec.DecodeError:
         return Complaint(_short(raw.decode(errors="replace")))
     inner = said.get("error", said) if isinstance(said, dict) else said
     if not isinstance(inner, dict):
@@ -246,23 +187,26 @@ def _field(param: object, message: str) -> str:
 
 def _usage(reply: Reply, call: Call, own: int) -> Usage:
     said = reply.usage or Counted()
-    # A negative count would give back what was spent: it is no count at all.
-    counted = said.completion_tokens is not None and said.completion_tokens >= 0
-    output, estimated = (said.completion_tokens or 0) if counted else 0, not counted
-    sure = all(choice.entries() for choice in reply.choices if choice.size())
-    size = sum(choice.size() for choice in reply.choices)
-    # Several copies at more than six bytes a token: the server counted one of them.
-    too_few = output * LONGEST_TOKEN < size if len(reply.choices) > 1 else output == 0 < size
-    if own > output and (sure or too_few):
+    output, estimated = said.completion_tokens or 0, said.completion_tokens is None
+    if own > output and _undercounted(output, reply.choices, call):
         output, estimated = own, True
-    prompt = said.prompt_tokens if said.prompt_tokens and said.prompt_tokens > 0 else guessed_input(call)
-    cached = max((said.prompt_tokens_details and said.prompt_tokens_details.cached_tokens) or 0, 0)
-    thought = max(
-        (said.completion_tokens_details and said.completion_tokens_details.reasoning_tokens) or 0, 0
-    )
-    return Usage(
-        prompt, output, min(cached, prompt), min(thought, output), estimated or not said.prompt_tokens
-    )
+    prompt = said.prompt_tokens or 0
+    assert isinstance(call.payload, Ask)
+    if not prompt or too_few(prompt, *(message.content for message in _messages(call.payload))):
+        prompt, estimated = guessed_input(call), True
+    return Usage(prompt, output, min(said.cached(), prompt), min(said.thought(), output), estimated)
+
+
+def _undercounted(output: int, choices: Sequence[Choice], call: Call) -> bool:
+    """Whether more came back than `output` tokens: by the tokens told one by one, or by the length of the text."""
+    assert isinstance(call.payload, Ask)
+    prefix = call.payload.prefix
+    texts = [choice.written(prefix) for choice in choices]
+    if all(choice.certain(prefix) for choice, text in zip(choices, texts, strict=True) if text):
+        return True
+    # Several copies at more than six bytes a token: the server counted one of them.
+    several = len(choices) > 1 and output * LIKELY < sum(len(text.encode()) for text in texts)
+    return several or too_few(output, *texts)
 
 
 FINISHES = {"length": "length", "content_filter": "content_filter"}
@@ -270,7 +214,9 @@ FINISHES = {"length": "length", "content_filter": "content_filter"}
 
 def _copy(choice: Choice, tokens: int, prefix: str) -> Completion:
     finish = "refusal" if choice.message.refusal else FINISHES.get(choice.finish_reason or "", "stop")
-    sure = confidence([entry.logprob for entry in choice.entries()])
+    # A positive logarithm is no probability.
+    logprobs = [min(entry.logprob, 0.0) for entry in choice.entries()]
+    sure = confidence(logprobs) if choice.certain(prefix) else None
     return Completion(choice.text(prefix), finish, tokens, sure, reasoning=choice.thought())
 
 

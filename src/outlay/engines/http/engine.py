@@ -305,7 +305,7 @@ class Http:
     def _heard(self, raw: bytes, call: Call, size: int) -> Part | Again:
         try:
             return Part(*chat.hear(raw, call, size))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             why = f"{self._shown}: the reply is no chat completion: {chat.complaint(raw).message}"
             return Again("lost", self._safe(why), chat.uncounted(raw, call, size))
 

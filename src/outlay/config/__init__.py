@@ -2,7 +2,7 @@
 
 from outlay.config.amounts import FORMS, amount_of, dollars, parse_budget, show_amount, show_cost
 from outlay.config.file import load, settings_of
-from outlay.config.settings import Endpoint, Model, Settings, arms_for, checked, pocket_arms
+from outlay.config.settings import Endpoint, Model, Settings, arms_for, checked, model_name, pocket_arms
 
 __all__ = [
     "FORMS",
@@ -18,5 +18,6 @@ __all__ = [
     "Settings",
     "arms_for",
     "checked",
+    "model_name",
     "pocket_arms",
 ]

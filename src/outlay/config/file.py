@@ -1,16 +1,21 @@
 """The config file: TOML, one schema. A key that it does not know is an error that names the nearest one."""
 
 import difflib
+import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from outlay.config.amounts import dollars, parse_budget
-from outlay.config.settings import Endpoint, Model, Settings, checked
+from outlay.config.settings import SAMPLED, Endpoint, Model, Settings, checked
 from outlay.errors import BudgetError, UsageError
 from outlay.types import Price
+
+MOST_TOKENS: Final = 10**9
+DECIDED: Final = ("model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "seed", "stop")
+"""Fields of a request that the run sets itself."""
 
 
 class Key(NamedTuple):
@@ -24,10 +29,13 @@ _TEXT: Final = Key("a text", (str,))
 _COUNT: Final = Key("a whole number", (int,))
 _NUMBER: Final = Key("a number", (int, float))
 _TEXTS: Final = Key("a text or a list of texts", (str, list))
+_NUMBERS: Final = Key("a number or a list of numbers", (int, float, list))
 _TABLES: Final = Key("tables, as in [[{key}]]", (list,))
+_FIELDS: Final = Key('a table of fields, such as {{reasoning_effort = "low"}}', (dict,))
 
 _RUN: Final = {
     "model": _TABLES,
+    "judge": _TABLES,
     "endpoint": _TABLES,
     "models": _TEXTS,
     "budget": _TEXTS,
@@ -41,19 +49,33 @@ _RUN: Final = {
     "limit": _COUNT,
     "grade": Key("true or false", (bool,)),
     "directory": _TEXT,
+    "prices": _TEXT,
+    "on_crash": _TEXT,
 }
 _MODEL: Final = {
     "name": _TEXT,
     "model": _TEXT,
     "endpoint": _TEXT,
     "mode": _TEXT,
-    "temperature": _NUMBER,
+    "temperature": _NUMBERS,
     "max_tokens": _COUNT,
+    "fields": _FIELDS,
     "price_in": _NUMBER,
     "price_out": _NUMBER,
     "price_cached": _NUMBER,
 }
-_ENDPOINT: Final = {"name": _TEXT, "url": _TEXT, "key_env": _TEXT}
+_ENDPOINT: Final = {
+    "name": _TEXT,
+    "url": _TEXT,
+    "key_env": _TEXT,
+    "extra": _FIELDS,
+    "modes": Key('a table for each mode, such as {{think = {{reasoning_effort = "high"}}}}', (dict,)),
+    "concurrency": _COUNT,
+    "rpm": _COUNT,
+    "tpm": _COUNT,
+}
+_JUDGE_SAYS: Final = 64
+"""Most output tokens of a judge that is not told otherwise: it answers in a word."""
 
 
 def load(path: Path) -> Settings:
@@ -81,10 +103,15 @@ def settings_of(raw: Mapping[str, Any]) -> Settings:
     _validate(raw, _RUN, "")
     endpoints = tuple(_endpoint(table, at) for at, table in enumerate(_tables(raw, "endpoint"), 1))
     names = {endpoint.name for endpoint in endpoints}
+    if len(names) < len(endpoints):
+        raise UsageError("two [[endpoint]] tables have one name; give each its own")
+    models = tuple(_model(table, at, names) for at, table in enumerate(_tables(raw, "model"), 1))
+    judges = tuple(_judge(table, at, names) for at, table in enumerate(_tables(raw, "judge"), 1))
     given: dict[str, Any] = {key: raw[key] for key in raw if key in {f.name for f in fields(Settings)}}
     given |= {
-        "models": tuple(_model(table, at, names) for at, table in enumerate(_tables(raw, "model"), 1)),
-        "endpoints": endpoints,
+        "models": models,
+        "judges": judges,
+        "endpoints": _with_modes(endpoints, (*models, *judges)),
         "pick": _texts(raw, "models"),
         "budget": parse_budget(*_texts(raw, "budget")),
         "check": _texts(raw, "check"),
@@ -94,11 +121,15 @@ def settings_of(raw: Mapping[str, Any]) -> Settings:
     return checked(Settings(**given))
 
 
-def _model(table: Mapping[str, Any], at: int, endpoints: set[str]) -> Model:
-    where = f"model {table.get('name') or table.get('model') or at}"
+def _judge(table: Mapping[str, Any], at: int, endpoints: set[str]) -> Model:
+    return _model({"temperature": 0, "max_tokens": _JUDGE_SAYS, **table}, at, endpoints, "judge")
+
+
+def _model(table: Mapping[str, Any], at: int, endpoints: set[str], role: str = "model") -> Model:
+    where = f"{role} {table.get('name') or table.get('model') or at}"
     _validate(table, _MODEL, where)
     name = str(table.get("name") or table.get("model") or "")
-    if not name:
+    if not name.strip() or not name.isprintable():
         raise UsageError(f'{where}: it has no name; add name = "small"')
     if ("price_in" in table) != ("price_out" in table):
         raise UsageError(f"{where}: price_in and price_out go together, in dollars per million tokens")
@@ -106,15 +137,39 @@ def _model(table: Mapping[str, Any], at: int, endpoints: set[str]) -> Model:
     if engine not in endpoints | {"http", "pocket"}:
         known = ", ".join(sorted(endpoints)) or "none"
         raise UsageError(f"{where}: unknown endpoint {engine!r}; [[endpoint]] tables define: {known}")
-    heat, most = table.get("temperature"), table.get("max_tokens", 1024)
-    if heat is not None and not 0 <= heat <= 2:
-        raise UsageError(f"{where}: temperature is {heat}; it must lie between 0 and 2")
-    if most < 1:
-        raise UsageError(f"{where}: max_tokens is {most}; it must be 1 or more")
+    if "fields" in table and not table.get("mode"):
+        raise UsageError(f'{where}: fields say how to ask for a mode; name it: mode = "think"')
+    most = table.get("max_tokens", 1024)
+    if not 1 <= most <= MOST_TOKENS:
+        raise UsageError(f"{where}: max_tokens is {most}; it must be 1 or more, and {MOST_TOKENS:,} at most")
     price = Price(
         *(dollars(table[k]) if k in table else None for k in ("price_in", "price_out", "price_cached"))
     )
-    return Model(name, table.get("model", ""), engine, table.get("mode", ""), heat, most, price)
+    if price.cached is not None and (price.input is None or price.cached > price.input):
+        raise UsageError(f"{where}: price_cached is what input costs that was cached, at most price_in")
+    return Model(
+        name,
+        table.get("model", ""),
+        engine,
+        table.get("mode", ""),
+        _temperatures(table, where),
+        most,
+        price,
+        _told(table.get("fields", {}), f"{where}: fields"),
+        role,
+    )
+
+
+def _temperatures(table: Mapping[str, Any], where: str) -> tuple[float, ...]:
+    """Greedy and one sampled where none is named."""
+    heat = table.get("temperature", [0, SAMPLED])
+    heats = heat if isinstance(heat, list) else [heat]
+    for one in heats:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one <= 2:
+            raise UsageError(f"{where}: temperature is {one!r}; it must lie between 0 and 2, and 0 is greedy")
+    if not heats or len({f"{one:g}" for one in heats}) < len(heats):
+        raise UsageError(f"{where}: temperature is {heats!r}; name one or more, each once")
+    return tuple(float(one) for one in heats)
 
 
 def _endpoint(table: Mapping[str, Any], at: int) -> Endpoint:
@@ -126,7 +181,44 @@ def _endpoint(table: Mapping[str, Any], at: int) -> Endpoint:
         raise UsageError(f"{where}: the name is taken; choose another")
     if not str(table["url"]).startswith(("http://", "https://")):
         raise UsageError(f"{where}: url is {table['url']!r}; write http://localhost:8000/v1")
-    return Endpoint(**table)
+    for key, high in (("concurrency", 4096), ("rpm", MOST_TOKENS), ("tpm", MOST_TOKENS)):
+        if not 1 <= table.get(key, 1) <= high:
+            raise UsageError(f"{where}: {key} is {table[key]}; it must lie between 1 and {high:,}")
+    modes = table.get("modes", {})
+    for mode, sent in modes.items():
+        if not isinstance(sent, dict):
+            raise UsageError(f'{where}: mode {mode!r} is {sent!r}; write {{reasoning_effort = "high"}}')
+        _told(sent, f"{where}: mode {mode!r}")
+    return Endpoint(**{**table, "extra": _told(table.get("extra", {}), f"{where}: extra")})
+
+
+def _told(sent: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Fields of a request, if a request may hold them."""
+    if taken := sorted(set(sent) & set(DECIDED)):
+        raise UsageError(f"{where} may not set {', '.join(taken)}: the run decides that")
+    try:
+        json.dumps(sent, allow_nan=False)
+    except (TypeError, ValueError):  # dates, and numbers that JSON does not know
+        raise UsageError(f"{where} holds a value that JSON cannot say; write texts and numbers") from None
+    return sent
+
+
+def _with_modes(endpoints: Sequence[Endpoint], models: Sequence[Model]) -> tuple[Endpoint, ...]:
+    """The endpoints, each with what its models say for their modes."""
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    for model in models:
+        if not model.fields:
+            continue
+        if model.engine == "pocket":
+            raise UsageError(f"model {model.name}: the model in the package has no fields")
+        endpoint = by_name.get(model.engine) or Endpoint("http", "")
+        if endpoint.modes.get(model.mode, model.fields) != model.fields:
+            raise UsageError(
+                f"model {model.name}: mode {model.mode!r} is asked for otherwise at this endpoint already; give "
+                f'the mode a name of its own: mode = "{model.mode}-{model.name}"'
+            )
+        by_name[endpoint.name] = replace(endpoint, modes={**endpoint.modes, model.mode: model.fields})
+    return tuple(by_name.values())
 
 
 def _validate(table: Mapping[str, Any], schema: Mapping[str, Key], where: str) -> None:

@@ -15,6 +15,10 @@ OutlayError
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outlay.types import Usage
 
 
 class OutlayError(Exception):
@@ -53,7 +57,11 @@ class NotDeterministic(ResumeError):
 
 
 class EngineError(OutlayError):
-    """An engine cannot serve."""
+    """An engine cannot serve. `usage` is what the attempts had used all the same, which is charged."""
+
+    def __init__(self, message: str, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class UpstreamError(EngineError):

@@ -58,13 +58,22 @@ class Note(NamedTuple):
     belief: float | None = None
 
 
+class Failure(NamedTuple):
+    """What an engine could not deliver for this point; it is not bought again here."""
+
+    kind: str
+    arm: str
+    error: str
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Three append-only tables: all that was bought at one point."""
+    """Append-only tables: all that was bought at one point, and what could not be had."""
 
     draws: tuple[Draw, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[Note, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def judged(self, draw: Draw, arm: str) -> bool:
         """Whether `arm` already spoke about this draw or an equal one."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, final
@@ -43,6 +44,8 @@ class Journal:
         self.path = str(path)
         self._lock: IO[bytes] | None = None
         with self._told():
+            if self.path != ":memory:":
+                private(Path(path))  # SQLite gives its other files the mode of the first
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -62,16 +65,20 @@ class Journal:
     def identify(self, fingerprint: Mapping[str, str]) -> bool:
         """Bind the journal to a run, and to this process until it is closed; True where it already holds a run.
 
+        A journal for which nothing came back yet holds nothing that could be lost, and is begun anew.
+
         Raises:
             ResumeError: It holds another run, and what differs; or another process is at work on it.
         """
         self._claim()
         with self._told():
             known = dict(self._db.execute("SELECT key, value FROM meta"))
-            if not known:
-                with self._db:
-                    self._db.execute("BEGIN")
-                    self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
+            if known != fingerprint and self._holds_nothing():
+                self._db.execute("BEGIN")
+                self._db.execute("DELETE FROM meta")
+                self._db.execute("DELETE FROM lines")
+                self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
+                self._db.execute("COMMIT")
                 return False
         changed = sorted(key for key in {*known, *fingerprint} if known.get(key) != fingerprint.get(key))
         if changed:
@@ -84,10 +91,18 @@ class Journal:
             )
         return True
 
+    def _holds_nothing(self) -> bool:
+        """Whether no call was ever sent: a step that bought something is journaled before its calls are sent."""
+        if self._db.execute("SELECT 1 FROM lines WHERE kind = 'done' LIMIT 1").fetchone():
+            return False
+        steps = self._db.execute("SELECT body FROM lines WHERE kind = 'step'")
+        return not any(op[0] == "buy" for (body,) in steps for op in decode(body)["ops"])
+
     def _claim(self) -> None:
         """Two processes would each spend the whole budget. The lock ends with its process, however that ends."""
         if self.path == ":memory:" or self._lock is not None:
             return
+        private(Path(f"{self.path}-lock"))
         lock = Path(f"{self.path}-lock").open("wb")  # noqa: SIM115 (it is held until `close`)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,14 +148,24 @@ def _short(value: str | None) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def export(journal: Journal, answers: Path) -> int:
-    """Write the answer rows of a journal to a file, replacing it whole; returns how many."""
+def private(path: Path) -> None:
+    """A file that nobody else may read: prompts and answers are the user's. One that is there keeps its content."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def export(journal: Journal, answers: Path, without: Collection[str] = ()) -> int:
+    """Write the answer rows of a journal to a file, replacing it whole, less those of the prompts in `without`; the
+    last row of a prompt counts. Returns how many.
+    """
+    last = {line.key: place for place, line in enumerate(journal.read("answer"))}
     part = answers.with_suffix(".part")
+    private(part)
     count = 0
     with part.open("wb") as out:
-        for line in journal.read("answer"):
-            out.write(line.body + b"\n")
-            count += 1
+        for place, line in enumerate(journal.read("answer")):
+            if last[line.key] == place and line.key not in without:
+                out.write(line.body + b"\n")
+                count += 1
     part.replace(answers)
     return count
 
@@ -154,10 +179,7 @@ def receipt(directory: Path, prompt_id: str) -> dict[str, Any] | None:
         )
     journal = Journal(path)
     try:
-        for line in journal.read("answer"):
-            if line.key == prompt_id:
-                row: dict[str, Any] = json.loads(line.body)
-                return row
+        rows = [line.body for line in journal.read("answer") if line.key == prompt_id]
     finally:
         journal.close()
-    return None
+    return json.loads(rows[-1]) if rows else None

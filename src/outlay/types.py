@@ -248,13 +248,15 @@ class Completion:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What an engine returns for one call: its copies, what the whole call used (retries included), how long it
-    took. `error` says why there are fewer copies than asked; what was used is charged all the same.
+    took. `error` says why there are fewer copies than asked; what was used is charged all the same. `again`: the call
+    was lost rather than refused, so the same may be asked again.
     """
 
     completions: tuple[Completion, ...]
     usage: Usage = Usage()
     ms: int = 0
     error: str = ""
+    again: bool = False
 
 
 def cost_of(price: Price, usage: Usage, ms: int) -> Cost:
@@ -270,7 +272,8 @@ class Answer:
         id: The prompt's.
         answer: The extracted answer, or None.
         text: The whole text that it was read from.
-        outcome: `answered`, `abstained`, `out_of_budget`, `no_answer_found` or `failed`.
+        outcome: `answered`, `abstained`, `out_of_budget`, `no_answer_found` or `failed`; `provisional` is the best so
+            far of a run that was stopped.
         confidence: The belief that the answer is right, 0 to 1.
         cost: All that was spent on this prompt.
         receipt: Every purchase, and why buying stopped.

@@ -287,8 +287,11 @@ def remote(directory: Path, slow: str = "") -> tuple[Job, Remote]:
     return replace(plain, engines={**plain.engines, "models": engine}), engine
 
 
-def test_the_second_ctrl_c_stops_at_once_and_what_was_in_flight_is_asked_again(tmp_path: Path):
+@pytest.mark.parametrize("on_crash", ["charge", "release"])
+def test_the_second_ctrl_c_stops_at_once_and_what_was_in_flight_is_asked_again(tmp_path: Path, on_crash: str):
+    """Of an endpoint it may have been billed: it is charged at its hold, unless the user knows better."""
     first, engine = remote(tmp_path, slow="p7/")
+    first = replace(first, on_crash=on_crash)
     # Nothing more comes once the one slow call is alone, and a drain would wait for it for ever.
     polls = 0
 
@@ -304,9 +307,17 @@ def test_the_second_ctrl_c_stops_at_once_and_what_was_in_flight_is_asked_again(t
     assert stuck
     assert not stuck & known
     second, engine = remote(tmp_path)
-    summary, answers = asyncio.run(run_job(second))
-    assert stuck <= set(engine.asked)
+    summary, answers = asyncio.run(run_job(replace(second, on_crash=on_crash)))
     assert not known & set(engine.asked)
+    [lines] = [answer.receipt["purchases"] for answer in answers if answer.id == "p7"]
+    killed = [line for line in lines if "under way when the run was stopped" in line.get("error", "")]
+    if on_crash == "release":
+        assert stuck <= set(engine.asked)
+        assert not killed
+    else:
+        assert not stuck & set(engine.asked), "the same is asked under a key of its own"
+        assert len(killed) == len(stuck)
+        assert all(line["tok"] > 0 for line in killed)
     assert len(answers) == 120
     assert summary.spent.tok == sum(answer.cost.tok for answer in answers) <= 30_000
 
@@ -360,6 +371,21 @@ def test_a_second_process_in_the_same_directory_is_refused_and_buys_nothing(tmp_
     [({"seed": 1}, "seed was 0, now 1"), ({"policy": "lead:2"}, "policy was priced, now lead:2")],
 )
 def test_another_run_in_the_same_directory_is_refused(tmp_path: Path, changed: dict[str, Any], said: str):
-    run(job("poor", tmp_path), None, lambda: 1)
+    polls = itertools.count()
+    run(job("poor", tmp_path), None, lambda: int(next(polls) > 4))
+    assert bought(tmp_path)
     with pytest.raises(ResumeError, match=said):
         run(replace(job("poor", tmp_path), **changed))
+
+
+def test_a_directory_for_which_nothing_was_bought_blocks_no_other_run(tmp_path: Path):
+    run(job("poor", tmp_path), None, lambda: 1)
+    other = replace(job("poor", tmp_path), seed=1)
+    assert ended(run(other)) == ended(run(replace(other, directory=None)))
+
+
+def test_files_of_a_run_are_for_their_owner_alone(tmp_path: Path):
+    run(job("poor", tmp_path / "run"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()}
+    assert {"journal.db", "answers.jsonl"} <= modes.keys()
+    assert set(modes.values()) == {0o600}

@@ -76,6 +76,10 @@ class MemoryLedger:
         held = self._chains.get(chain)
         return _cost(held.amount) if held else _cost(_ZERO)
 
+    def held_for(self, key: str) -> Cost:
+        """What is held for a call, in every unit, whoever lent it."""
+        return _cost(self._holds[key].amount)
+
     def fits(self, amount: Cost, chain: str = "", keep: Cost | None = None) -> bool:
         """Whether `reserve` would succeed."""
         need, _ = self._split(_vector(amount), chain, _vector(keep) if keep else _ZERO)

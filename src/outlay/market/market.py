@@ -2,8 +2,8 @@
 the evidence.
 
 It is a pure step. The driver hands it the time and what came back; it hands back calls and journal lines. All that it
-decides is one of a few operations (open, probe, buy, idle, end), each written to the journal before its calls are
-sent, so that a resumed run is this same machine fed with the journal: nothing is chosen anew.
+decides is one of a few operations (open, reopen, probe, buy, idle, end), each written to the journal before its calls
+are sent, so that a resumed run is this same machine fed with the journal: nothing is chosen anew.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ what is left of that after each learning: what was spent too early cannot be tak
 DEADLINE = "the deadline"
 NO_MONEY = "the budget"
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
+STOPPED = "the run was stopped; this is the best so far"
 SLOW_START = 32
 NEAR = 1.5
 LOWEST = 1e-6
@@ -57,6 +58,13 @@ class Purchase(NamedTuple):
     line: dict[str, Any]
     call: Call | None
     children: tuple[Point, ...]
+
+
+class Holds(NamedTuple):
+    """What one purchase reserves: the worst case of its call, and the price of the rest of its chain."""
+
+    call: Cost
+    rest: Cost
 
 
 @final
@@ -97,6 +105,8 @@ class Market:
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
         self._even_spent = 0.0
+        self._again: list[Settled] = []  # settled prompts to be opened once more
+        self._reopened: dict[str, int] = {}
         models = list(dict.fromkeys(model_of(arm) for arm in setting.arms if arm.role == "model"))
         self._model_of = {
             arm.name: models.index(model_of(arm)) for arm in setting.arms if arm.role == "model"
@@ -105,8 +115,8 @@ class Market:
 
     @property
     def finished(self) -> bool:
-        """Every prompt is settled."""
-        return len(self.settled) == len(self.prompts)
+        """Every prompt is settled, and none waits to be asked again."""
+        return len(self.settled) == len(self.prompts) and not self._again
 
     @property
     def open(self) -> int:
@@ -119,6 +129,10 @@ class Market:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
         self._learn_if_due()
+        for settled in self._again:
+            self._ops.append(["reopen", settled.prompt.id])
+            self._reopen(settled)
+        self._again = []
         self._begin_step()
         self._open_prompts()
         self._value_and_price()
@@ -291,7 +305,7 @@ class Market:
         model_of = self._model_of
         arm_O = [model_of.get(offer.arm, -1) for menu in menus for offer in menu]
         bought_O = [
-            point.bought.get((offer.kind, offer.arm, offer.about), 0)
+            point.tried((offer.kind, offer.arm, offer.about))
             for point, menu in zip(points, menus, strict=True)
             for offer in menu
         ]
@@ -305,7 +319,7 @@ class Market:
         looks = [offer for offer in menu if offer.kind == "check"]
         if looks:  # first what it costs nothing to know
             return looks[0]
-        had = {triple[:2] for triple in point.bought}
+        had = {triple[:2] for triple in point.bought if point.tried(triple)}
         for effect in ("draw", "verdict"):
             for offer in menu:
                 if offer.effect == effect and (offer.kind, offer.arm) not in had:
@@ -354,9 +368,11 @@ class Market:
 
     def _buy(
         self, point: Point, offer: Offer, copies: int, gain: float, cost: float, forced: bool, max_tokens: int = 0,
-        stakes: Sequence[float] = (),
+        stakes: Sequence[float] = (), held: Holds | None = None,
     ) -> bool:  # fmt: skip
-        """Reserve and dispatch one offer; False where the ledger refuses, with nothing changed."""
+        """Reserve and dispatch one offer; False where the ledger refuses, with nothing changed. `held` is what was
+        reserved for it before the run was stopped: an endpoint may promise something else by now.
+        """
         triple = (offer.kind, offer.arm, offer.about)
         ordinal = point.bought.get(triple, 0)
         key = f"{point.path}/{offer.kind}.{offer.arm}.{offer.about}.{ordinal}"
@@ -369,8 +385,9 @@ class Market:
                 asked.arm, asked.payload, key, point.root.prompt.id, ordinal, copies, seed_of(key, self.setting.seed),
                 max_tokens or asked.max_tokens or asked.arm.max_tokens,
             )  # fmt: skip
-            worst = self._appraisal.worst(call)
-        if not self._reserve(point, offer, key, worst, call is not None):
+            worst = self._appraisal.worst(call) if held is None else held.call
+        rest = held.rest if held is not None else self._rest(point, offer)
+        if not self._reserve(point, offer, key, worst, rest, call is not None):
             # Fewer copies may fit where many do not.
             return copies > 1 and self._buy(point, offer, copies // 2, gain, cost, forced, max_tokens)
         slot = self._appraisal.slot(offer.kind, offer.arm)
@@ -380,7 +397,7 @@ class Market:
         # The policies here are deterministic given the evidence; the even share is drawn by a hash of the prompt.
         propensity = EVEN_SHARE if forced else 1.0
         op = ["buy", point.path, *triple, copies, max_tokens, point.best, point.leader, point.until, point.remaining,
-              gain, cost, forced, propensity, price]  # fmt: skip
+              gain, cost, forced, propensity, price, [_amounts(worst), _amounts(rest)]]  # fmt: skip
         self._ops.append(op)
         if not point.bought and point.parent is None:
             self._count_fresh(point, -1)
@@ -398,10 +415,12 @@ class Market:
             op.append(self._open_flows(point, offer, slot, key, line, stakes))
         return True
 
-    def _reserve(self, point: Point, offer: Offer, key: str, worst: Cost, is_call: bool) -> bool:
+    def _rest(self, point: Point, offer: Offer) -> Cost:
+        return self._appraisal.rest(point, offer, worst=True) if offer.rest else FREE
+
+    def _reserve(self, point: Point, offer: Offer, key: str, worst: Cost, rest: Cost, is_call: bool) -> bool:
         """Hold the worst case of a call, and the price of the rest of its chain in place of what the chain held."""
         home = _home(point)
-        rest = self._appraisal.rest(point, offer, worst=True) if offer.rest else FREE
         keep = rest if point.chain and home == point.chain else FREE
         if is_call and not self.ledger.reserve(key, worst, home, keep):
             return False
@@ -537,8 +556,11 @@ class Market:
             line["error"] = delivery.error
         if delivery.completions:
             self._appraisal.settle(point.klass, slot, cost, len(delivery.completions))
+        elif delivery.again:
+            triple = (offer.kind, offer.arm, offer.about)
+            point.lost[triple] = point.lost.get(triple, 0) + call.n
         else:
-            point.failed.add((offer.kind, offer.arm))
+            point.fail(offer, delivery.error)
         point.flight = 0
         self._go_on(point)
 
@@ -693,14 +715,19 @@ class Market:
 
     def _open_next(self) -> None:
         prompt = self.prompts[self._next]
+        self._next += 1
+        self._begin(self._open(prompt, prompt.id))
+
+    def _open(self, prompt: Prompt, path: str) -> Point:
         arms = self._arms_for(prompt)
         owner = class_of(prompt, arms)
         klass = self.setting.belief.klass(owner)
-        point = Point(
-            prompt.id, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same
-        )
+        point = Point(path, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same)
         point.even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, self.setting.seed)
-        self._next += 1
+        return point
+
+    def _begin(self, point: Point) -> None:
+        klass = point.klass
         self._roots += 1
         self.points[point.path] = point
         self._count_fresh(point, 1)
@@ -750,6 +777,50 @@ class Market:
 
     def _remember(self, point: Point) -> None:
         self._records.setdefault(point.klass, deque(maxlen=REMEMBERED)).append(point)
+
+    def ask_again(self, failed: Sequence[Settled]) -> set[str]:
+        """Open these settled prompts once more in the next step, with the receipt that they have; their ids."""
+        self._again = list(failed)
+        return {settled.prompt.id for settled in failed}
+
+    def _reopen(self, settled: Settled) -> None:
+        self.settled.remove(settled)
+        point = self._open(settled.prompt, self._path_again(settled.prompt.id))
+        point.spent, point.lines = settled.cost, settled.lines
+        self._begin(point)
+
+    def _path_again(self, prompt_id: str) -> str:
+        """A path that no call of the prompt had before, nor any other prompt."""
+        ids = {prompt.id for prompt in self.prompts}
+        path = f"{prompt_id}~{self._reopened.get(prompt_id, 0) + 1}"
+        self._reopened[prompt_id] = self._reopened.get(prompt_id, 0) + 1
+        while path in ids:
+            path += "~"
+        return path
+
+    def provisional(self) -> list[Settled]:
+        """The best so far of prompts that are open, once nothing more is bought in this sitting."""
+        rows = []
+        for point in [point for point in self.points.values() if point.parent is None and point.draw_rows]:
+            self._refresh(point)
+            candidate = point.answer_of(point.leader) if point.leader >= 0 else None
+            if candidate is not None:
+                rows.append(
+                    Settled(
+                        point.prompt,
+                        candidate,
+                        point.best,
+                        STOPPED,
+                        len(point.draw_rows),
+                        point.spent,
+                        point.lines,
+                    )
+                )
+        return rows
+
+    def held_for(self, key: str) -> Cost:
+        """What is held for a call under way."""
+        return self.ledger.held_for(key)
 
     def _learn_if_due(self) -> None:
         if self._draws + self._told < self._learn_at:
@@ -839,6 +910,9 @@ class Market:
         if op[0] == "open":
             self._open_next()
             return
+        if op[0] == "reopen":
+            self._reopen(next(settled for settled in self.settled if settled.prompt.id == op[1]))
+            return
         if op[0] == "retry":
             self._retry()
             return
@@ -880,14 +954,15 @@ class Market:
     def _buy_again(
         self, point: Point, kind: str, arm: str, about: int, copies: int, max_tokens: int, best: float, leader: int,
         until: float, remaining: float, gain: float, cost: float, forced: bool, propensity: float, price: float,
-        stakes: Sequence[float] = (),
+        held: Sequence[Sequence[int]], stakes: Sequence[float] = (),
     ) -> None:  # fmt: skip
         """Repeat a purchase as it was journaled."""
         offer = self._offered(point, kind, arm, about)
         self._set_price(price)
         _believe(point, best, leader)
         point.until, point.remaining = until, remaining
-        if not self._buy(point, offer, copies, gain, cost, forced, max_tokens, stakes):
+        holds = Holds(*(Cost(*amounts) for amounts in held))
+        if not self._buy(point, offer, copies, gain, cost, forced, max_tokens, stakes, holds):
             raise NotDeterministic(f"{kind} of {arm} at {point.path!r} can no longer be reserved: {_ADVICE}")
 
 
@@ -940,6 +1015,10 @@ def _home(point: Point) -> str:
             return at.chain
         at = at.parent
     return ""
+
+
+def _amounts(cost: Cost) -> list[int]:
+    return [cost.tok, cost.outtok, cost.usd, cost.ms]
 
 
 def _per_copy(worst: Cost, copies: int) -> Cost:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from math import log
 from typing import Any, NamedTuple, final
 
 from outlay.answers import Kind
 from outlay.batch import DrawRow, OfferRow, PointRow, VerdictRow
-from outlay.flow import Arms, Candidate, Decision, Draw, Evidence, Flow, Note, Offer, Start, Verdict
+from outlay.flow import Arms, Candidate, Decision, Draw, Evidence, Failure, Flow, Note, Offer, Start, Verdict
 from outlay.types import FREE, Completion, Cost, Prompt
 
 NAN = float("nan")
@@ -66,6 +67,7 @@ class Point:
         "legs",
         "lengths",
         "lines",
+        "lost",
         "offers",
         "owner",
         "parent",
@@ -108,6 +110,7 @@ class Point:
         self.classes: dict[str, int] = {}
         self.bought: dict[Triple, int] = {}
         self.failed: set[tuple[str, str]] = set()
+        self.lost: dict[Triple, int] = {}  # of what was bought, copies that got lost and may be bought again
         self.lines: list[dict[str, Any]] = []  # receipt lines, on root points
         self.last: dict[str, Any] | None = None  # the receipt line that still lacks the belief after
         self.spent: Cost = FREE
@@ -165,6 +168,17 @@ class Point:
             return list(self.offers)
         return [offer for offer in self.offers if (offer.kind, offer.arm) not in self.failed]
 
+    def tried(self, triple: Triple) -> int:
+        """Copies that were bought and not lost."""
+        return self.bought.get(triple, 0) - self.lost.get(triple, 0)
+
+    def fail(self, offer: Offer, error: str) -> None:
+        """What failed here is not bought again; the flow is told, so that it may go on without."""
+        if (offer.kind, offer.arm) not in self.failed:
+            self.failed.add((offer.kind, offer.arm))
+            failure = Failure(offer.kind, offer.arm, error)
+            self.evidence = replace(self.evidence, failures=(*self.evidence.failures, failure))
+
     def candidate(self, answer: str | None) -> int:
         """The number of the answer's class; equal answers share it. -1 for none."""
         if answer is None:
@@ -197,25 +211,22 @@ class Point:
         self._drawn(draw, DrawRow(number, slot, NAN, belief))
 
     def _drawn(self, draw: Draw, row: DrawRow) -> None:
-        seen = self.evidence
-        self.evidence = Evidence((*seen.draws, draw), seen.verdicts, seen.notes)
+        self.evidence = replace(self.evidence, draws=(*self.evidence.draws, draw))
         self.draw_rows.append(row)
 
     def add_verdict(self, offer: Offer, slot: int, value: bool | None, message: str) -> None:
         """A verdict about a draw, and so about every equal answer."""
         seen = self.evidence
         verdict = Verdict(offer.about, offer.kind, offer.arm, value, message)
-        self.evidence = Evidence(seen.draws, (*seen.verdicts, verdict), seen.notes)
+        self.evidence = replace(seen, verdicts=(*seen.verdicts, verdict))
         number = seen.draws[offer.about].candidate
         if value is not None and number >= 0:
             self.verdict_rows.append(VerdictRow(number, slot, float(value)))
 
     def add_note(self, offer: Offer, text: str, belief: float | None) -> None:
         """A step of a chain."""
-        seen = self.evidence
-        self.evidence = Evidence(
-            seen.draws, seen.verdicts, (*seen.notes, Note(offer.kind, offer.arm, text, belief))
-        )
+        note = Note(offer.kind, offer.arm, text, belief)
+        self.evidence = replace(self.evidence, notes=(*self.evidence.notes, note))
 
     def answer_of(self, number: int) -> Candidate | None:
         """The first draw of a class."""

@@ -1,0 +1,98 @@
+"""From a job to what runs it: the prompts that differ, the parts of the market, and what makes two runs the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from outlay.beliefs import Prior
+from outlay.driver.job import Job
+from outlay.errors import BudgetError, UnknownName
+from outlay.flow import Start
+from outlay.market import Setting
+from outlay.policies import policy as named_policy
+from outlay.pricing import Clearing, Fixed, Pricing
+from outlay.strategies import STRATEGIES
+from outlay.types import Prompt
+
+VERSION = "2"
+"""Of what the journal means; a change of it refuses to resume older runs."""
+
+
+def _identity(prompt: Prompt) -> tuple[Any, ...]:
+    return (prompt.messages, prompt.answer, str(prompt.metadata.get("group")), prompt.worth)
+
+
+def distinct(
+    prompts: Sequence[Prompt], checks: Mapping[str, frozenset[str]] | None
+) -> tuple[list[Prompt], dict[str, list[Prompt]]]:
+    """Prompts that differ, and for each the later ones that are the same: those are bought once."""
+    first: dict[tuple[Any, ...], str] = {}
+    differ, twins = [], dict[str, list[Prompt]]()
+    for prompt in prompts:
+        identity = (*_identity(prompt), checks.get(prompt.id) if checks is not None else None)
+        known = first.setdefault(identity, prompt.id)
+        if known == prompt.id:
+            differ.append(prompt)
+        else:
+            twins.setdefault(known, []).append(prompt)
+    return differ, twins
+
+
+def _short(thing: object) -> str:
+    return hashlib.sha256(repr(thing).encode()).hexdigest()[:16]
+
+
+def fingerprint(job: Job) -> dict[str, str]:
+    """What makes two runs the same run."""
+    rows = [(p.id, p.messages, p.answer, sorted(p.metadata.items()), p.worth) for p in job.prompts]
+    checks = None if job.checks is None else sorted((at, sorted(names)) for at, names in job.checks.items())
+    return {
+        "version": VERSION,
+        "input": job.input_digest or _short(rows),
+        "models": ", ".join(arm.name for arm in job.arms) + f" ({_short(job.arms)})",
+        "strategy": job.strategy if isinstance(job.strategy, str) else f"{job.strategy.__name__} (own)",
+        "policy": job.policy,
+        "budget": ", ".join(f"{limit} {unit}" for unit, limit in job.budget.limits().items()),
+        "seed": str(job.seed),
+        "price": str(job.price),
+        "checks": _short((checks, sorted(job.known.items()))),
+        "abstain": str(job.abstain),
+        "open": str(job.open_points),
+        "holdout": str(job.holdout),
+        "same": "given" if job.same is not None else "none",
+    }
+
+
+def _start(strategy: str | Start) -> Start:
+    """The flow of a strategy, by its name or as it is."""
+    if not isinstance(strategy, str):
+        return strategy
+    if strategy not in STRATEGIES:
+        raise UnknownName("strategy", strategy, STRATEGIES)
+    return STRATEGIES[strategy][0]
+
+
+def setting(job: Job) -> Setting:
+    """The parts of the market of a job."""
+    models = list(dict.fromkeys((arm.engine, arm.model, arm.mode) for arm in job.arms if arm.role == "model"))
+    # One greedy answer is usually right more often than one sampled answer of the same model.
+    rank = {
+        arm.name: models.index((arm.engine, arm.model, arm.mode)) + (0.5 if arm.deterministic else 0.0)
+        for arm in job.arms
+        if arm.role == "model"
+    }
+    names = list(dict.fromkeys(arm.name.removesuffix(":greedy") for arm in job.arms if arm.role == "model"))
+    if job.budget.usd is not None:
+        unknown = [arm.name for arm in job.arms if arm.role != "check" and not arm.price.known()]
+        if unknown:
+            raise BudgetError(
+                f"a dollar budget needs a price for {', '.join(unknown)}; give price_in and price_out in the config, "
+                "or a budget in tok"
+            )
+    pricing: Pricing = Clearing(job.budget) if job.price is None else Fixed(job.price)
+    return Setting(
+        job.arms, job.engines, _start(job.strategy), named_policy(job.policy, names), Prior(rank, job.known),
+        pricing, job.budget, job.seed, job.checks, job.same, job.open_points,
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""How a run ended: which end was reached, where the tokens went, who failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outlay.driver.job import Job, Line
+from outlay.market import DEADLINE, Market
+from outlay.types import FREE, Cost
+
+
+def looked_at(market: Market, job: Job) -> bool:
+    """Whether a check spoke at all: one that only fails has checked nothing."""
+    checks = {arm.name for arm in job.arms if arm.role == "check"}
+    return any(
+        line["arm"] in checks and "error" not in line for settled in market.settled for line in settled.lines
+    )
+
+
+def troubles(market: Market) -> tuple[str, ...]:
+    """Who failed, how often, and what the first failure said; the most frequent first, at most five."""
+    seen: dict[str, list[str]] = {}
+    for settled in market.settled:
+        for line in settled.lines:
+            if "error" in line:
+                seen.setdefault(line["arm"], []).append(line["error"])
+    often = sorted(seen.items(), key=lambda item: -len(item[1]))[:5]
+    return tuple(f"{arm} failed {len(errors)} times, first: {errors[0][:200]}" for arm, errors in often)
+
+
+def totals(market: Market) -> tuple[Line, ...]:
+    """Where the tokens went: calls only, so that flows are not counted twice."""
+    sums: dict[tuple[str, str], list[Any]] = {}
+    for settled in market.settled:
+        for line in settled.lines:
+            row = sums.setdefault((line["kind"], line["arm"]), [0, 0, FREE])
+            row[0] += 1
+            row[1] += line["copies"]
+            row[2] = row[2] + Cost(line["tok"], line["outtok"], line["usd"], round(line["s"] * 1000))
+    lines = [Line(kind, arm, *row) for (kind, arm), row in sums.items()]
+    return tuple(sorted(lines, key=lambda line: -line.cost.tok))
+
+
+def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[str, str]:
+    """Which end was reached, and the sentence that says so."""
+    limits = job.budget.limits()
+    shares = {
+        unit: getattr(market.ledger.spent, unit) / max(limit, 1)
+        for unit, limit in limits.items()
+        if unit != "s"
+    }
+    unit = max(shares, key=lambda u: shares[u], default="")
+    share = shares.get(unit, 0.0)
+    if market.overdrawn_by:
+        return "overdrawn", (
+            f"{market.overdrawn_by} used more than the most it said it could, so nothing more was bought; the "
+            "excess is booked"
+        )
+    if not finished:
+        return "interrupted", "interrupted; give the same command again to go on"
+    late = job.budget.ms is not None and elapsed_ms >= job.budget.ms
+    if late or any(settled.reason == DEADLINE for settled in market.settled):
+        return "deadline", "the time was up"
+    if share >= 0.98:
+        return "spent", f"{share:.1%} of the budget in {unit} is spent"
+    if market.ran_into_budget:
+        return "too_little_left", (
+            f"{share:.1%} of the budget in {unit} is spent; what is left is less than the most that any purchase still "
+            "worth its price could cost"
+        )
+    return "no_gain", "no purchase still on offer is expected to make an answer more likely right"

@@ -1,0 +1,389 @@
+"""The one asynchronous driver: it runs the market's steps, sends what it decides, and writes everything down first.
+
+Order of a round: step → journal (one commit) → send → what came back into the journal (one commit a chunk) → deliver.
+Engines in lockstep are waited for as a whole and their deliveries are applied in the order of dispatch, so that such a
+run is the same each time; what other engines send is applied as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import BinaryIO, final
+
+import msgspec
+
+from outlay import journal as journals
+from outlay.driver.begin import distinct, fingerprint, setting
+from outlay.driver.closing import ending, looked_at, totals, troubles
+from outlay.driver.job import Job, Progress, Summary
+from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
+from outlay.engines.base import Engine
+from outlay.errors import EngineError
+from outlay.journal import Journal, JournalLine
+from outlay.market import Market, Settled
+from outlay.types import Answer, Call, Cost, Delivery, Usage
+
+GRACE_MS = 1000
+"""How long after the deadline calls under way are still waited for."""
+DRAIN_S = 20.0
+"""How long calls under way are waited for after an engine gave up: their answers may be paid for."""
+LATE = "not back at the deadline; charged at the most that it could have cost"
+KILLED = "under way when the run was stopped; charged at the most that it could have cost"
+
+Tasks = dict["asyncio.Task[list[Delivery]]", list[Call]]
+
+_delivery = msgspec.json.Decoder(Delivery).decode
+
+
+@final
+class _Run:
+    """One run under way: the market, its journal and what must outlive a step."""
+
+    def __init__(
+        self, job: Job, watch: Callable[[Progress], None] | None, told: Callable[[Answer], None] | None
+    ) -> None:
+        self.job, self.watch, self.told = job, watch, told
+        prompts, self.twins = distinct(job.prompts, job.checks)
+        self.market = Market(setting(job), prompts)
+        if job.directory is not None:
+            job.directory.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(":memory:" if job.directory is None else job.directory / "journal.db")
+        self.answers: list[Answer] = []
+        self._answered = 0
+        self._out: BinaryIO | None = None
+        self._replayed = 0
+        self._back: dict[str, Delivery] = {}  # came back before a crash; delivered with the rest of its step
+        self._gave_up: EngineError | None = None
+        self._began = time.monotonic()
+        self._before_ms = 0
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Take the directory, and go to where its journal ends."""
+        job = self.job
+        self.resumed = self.journal.identify(fingerprint(job))
+        again: Collection[str] = ()
+        if self.resumed:
+            self._replay()
+            self._settle_killed()
+            again = self.market.ask_again([s for s in self.market.settled if outcome_of(s) == "failed"])
+        if job.directory is not None:
+            path = job.directory / "answers.jsonl"
+            journals.export(self.journal, path, without=again)
+            self._out = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
+        self._write_lost_answers(again)
+
+    def elapsed_ms(self) -> int:
+        """Wall clock of the run, over all its sittings."""
+        return self._before_ms + round((time.monotonic() - self._began) * 1000)
+
+    # ── replay ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _replay(self) -> None:
+        """Feed the market with the journal; deliveries between two steps in the order of dispatch, as they were."""
+        back = self._back
+        for line in self.journal.read():
+            if line.kind == "done":
+                back[line.key] = _delivery(line.body)
+            elif line.kind != "answer":
+                self._deliver(back)
+                body = journals.decode(line.body)
+                self._before_ms = max(self._before_ms, body.get("ms", 0))
+                self.market.replay(line.kind, body)
+        self._replayed = self.market.calls_made - len(self.market.flight) + len(back)
+
+    def _deliver(self, back: dict[str, Delivery]) -> None:
+        for key in [key for key in self.market.flight if key in back]:
+            self.market.deliver(key, back.pop(key))
+        assert not back, f"deliveries for calls that were never made: {list(back)[:3]}"
+
+    def _settle_killed(self) -> None:
+        """Calls that were under way when the run was killed may have been billed: they are charged at what was held
+        for them, and may be asked again. Those of an engine in this process died with it and cost nothing.
+        """
+        if self.job.on_crash == "release":
+            return
+        killed = [call for call in self._under_way() if not self.job.engines[call.arm.engine].lockstep]
+        self._came_back(
+            killed, [_most(self.market.held_for(call.key), KILLED, again=True) for call in killed], self._back
+        )
+
+    def _under_way(self) -> list[Call]:
+        return [
+            purchase.call for key, purchase in self.market.flight.items()
+            if purchase.call is not None and key not in self._back
+        ]  # fmt: skip
+
+    def _write_lost_answers(self, again: Collection[str]) -> None:
+        """Answers whose prompts settled just before a crash, and those of the sittings before for the caller."""
+        written = {}
+        if self.resumed:
+            written = {
+                line.key: journals.decode(line.body)["outcome"] for line in self.journal.read("answer")
+            }
+        self.market.lines.clear()
+        for settled in self.market.settled:
+            rows = self._answers_of(settled)
+            if rows[0].id in again:
+                continue
+            self._count(rows)
+            self._record([row for row in rows if written.get(row.id) in (None, "failed")
+                          and written.get(row.id) != row.outcome], [])  # fmt: skip
+
+    # ── writing ────────────────────────────────────────────────────────────────────────────────────
+
+    def _record(self, answers: Sequence[Answer], lines: list[JournalLine]) -> None:
+        rows = [JournalLine("answer", answer.id, journals.encode(answer_row(answer))) for answer in answers]
+        self.journal.append([*lines, *rows])
+        if self._out is not None and rows:
+            self._out.write(b"".join(row.body + b"\n" for row in rows))
+            self._out.flush()
+
+    def write(self) -> None:
+        """All that the market decided, in one commit."""
+        lines: list[JournalLine] = []
+        answers: list[Answer] = []
+        for kind, body in self.market.lines:
+            if kind == "settled":
+                answers.extend(self._answers_of(body))
+            else:
+                if kind == "step":
+                    body["ms"] = self.elapsed_ms()
+                lines.append(JournalLine(kind, "", journals.encode(body)))
+        self.market.lines.clear()
+        self._record(answers, lines)
+        self._count(answers)
+
+    def _count(self, answers: Sequence[Answer]) -> None:
+        """They are safe: count them, and tell whoever listens."""
+        self.answers.extend(answers)
+        self._answered += sum(answer.outcome == "answered" for answer in answers)
+        if self.told is not None:
+            for answer in answers:
+                self.told(answer)
+
+    def _answers_of(self, settled: Settled) -> list[Answer]:
+        return answer_of(settled, self.job.abstain, self.twins.get(settled.prompt.id, ()))
+
+    def write_provisional(self) -> None:
+        """The best so far of prompts that are still open, for whoever looks into the file of a stopped run. A resumed
+        run writes the file anew.
+        """
+        rows = [provisional_of(settled) for settled in self.market.provisional()]
+        if self._out is not None and rows:
+            self._out.write(b"".join(journals.encode(answer_row(row)) + b"\n" for row in rows))
+            self._out.flush()
+        self.answers.extend(rows)
+
+    # ── running ────────────────────────────────────────────────────────────────────────────────────
+
+    async def go(self, stop: Callable[[], int]) -> bool:
+        """Until all is settled, or `stop` says so; False where it was stopped.
+
+        Raises:
+            EngineError: An engine gave up; what came back is kept, and what did not may be asked again.
+        """
+        tasks: Tasks = {}
+        back = self._back
+        left_over = self._under_way()
+        try:
+            if not left_over:
+                self._deliver(back)
+            while not self.market.finished or tasks:
+                if not stop() and self._gave_up is None:
+                    calls = left_over or self.market.step(self.elapsed_ms())
+                    left_over = []
+                    self.write()
+                    self._send(calls, tasks)
+                    await self._lockstep(calls, back, stop)
+                if stop() and not tasks:
+                    self._deliver(back)
+                    return False
+                if tasks:
+                    await self._collect(tasks, back)
+                    if stop() > 1:
+                        return False
+                self._deliver(back)
+                self._tell()
+                if self._gave_up is not None and not tasks:
+                    raise self._gave_up
+            self.write()
+            return True
+        finally:
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _collect(self, tasks: Tasks, back: dict[str, Delivery]) -> None:
+        """Wait for a moment or for whatever comes back first, and write it down in one commit."""
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=0.5)
+        calls: list[Call] = []
+        deliveries: list[Delivery] = []
+        for task in done:
+            own = tasks.pop(task)
+            calls += own
+            deliveries += self._result(task, own)
+        self._came_back(calls, deliveries, back)
+        self._give_up_late(tasks, back)
+        if self._gave_up is not None and tasks and not done:
+            await asyncio.wait(tasks, timeout=DRAIN_S)
+            for task in [task for task in tasks if not task.done()]:
+                del tasks[task]
+                task.cancel()
+
+    def _result(self, task: asyncio.Task[list[Delivery]], calls: Sequence[Call]) -> list[Delivery]:
+        try:
+            return task.result()
+        except EngineError as error:
+            self._gave_up = self._gave_up or error
+            used = error.usage or Usage()
+            lost = [Delivery((), used, 0, str(error), again=True)]
+            return lost + [Delivery((), error=str(error), again=True)] * (len(calls) - 1)
+
+    def _give_up_late(self, tasks: Tasks, back: dict[str, Delivery]) -> None:
+        """What is not back some time after the deadline is waited for no longer. It may have been billed, so it is
+        charged at the most that it could cost.
+        """
+        limit = self.job.budget.ms
+        if limit is None or self.elapsed_ms() <= limit + GRACE_MS:
+            return
+        for task in [task for task in tasks if not task.done()]:
+            calls = tasks.pop(task)
+            task.cancel()
+            self._came_back(calls, [_most(self.market.held_for(call.key), LATE) for call in calls], back)
+
+    def _send(self, calls: Sequence[Call], tasks: Tasks) -> None:
+        """Start the calls of engines that are not in lockstep."""
+        for name, engine in self.job.engines.items():
+            if engine.lockstep:
+                continue
+            own = [call for call in calls if call.arm.engine == name]
+            for at in range(0, len(own), engine.chunk):
+                chunk = own[at : at + engine.chunk]
+                tasks[asyncio.create_task(_complete(engine, chunk))] = chunk
+
+    async def _lockstep(
+        self, calls: Sequence[Call], back: dict[str, Delivery], stop: Callable[[], int]
+    ) -> None:
+        """Perform the calls of engines in lockstep, chunk by chunk, each chunk journaled before the next."""
+        for name, engine in self.job.engines.items():
+            if not engine.lockstep:
+                continue
+            own = [call for call in calls if call.arm.engine == name]
+            for at in range(0, len(own), engine.chunk):
+                chunk = own[at : at + engine.chunk]
+                self._came_back(chunk, await _complete(engine, chunk), back)
+                self._tell(len(back))
+                if stop():
+                    return
+
+    def _came_back(
+        self, calls: Sequence[Call], deliveries: Sequence[Delivery], back: dict[str, Delivery]
+    ) -> None:
+        self.journal.append(
+            JournalLine("done", call.key, journals.encode(delivery))
+            for call, delivery in zip(calls, deliveries, strict=True)
+        )
+        back.update((call.key, delivery) for call, delivery in zip(calls, deliveries, strict=True))
+
+    def _tell(self, waiting: int = 0) -> None:
+        if self.watch is None:
+            return
+        market = self.market
+        twins = sum(len(self.twins.get(s.prompt.id, ())) for s in market.settled) if self.twins else 0
+        self.watch(
+            Progress(
+                len(self.job.prompts),
+                len(market.settled) + twins,
+                self._answered,
+                market.open,
+                len(market.flight) - waiting,
+                market.calls_made,
+                market.ledger.spent,
+                market.ledger.held,
+                self.job.budget,
+                self.elapsed_ms(),
+                self._replayed,
+            )
+        )
+
+    def close(self) -> None:
+        """Release the files."""
+        if self._out is not None:
+            self._out.close()
+        self.journal.close()
+
+    def summary(self, finished: bool) -> Summary:
+        """How it ended."""
+        market, job = self.market, self.job
+        outcomes: dict[str, int] = {}
+        for answer in self.answers:
+            outcomes[answer.outcome] = outcomes.get(answer.outcome, 0) + 1
+        given = [answer.confidence for answer in self.answers if answer.outcome == "answered"]
+        end, sentence = ending(market, job, finished, self.elapsed_ms())
+        return Summary(
+            len(job.prompts), outcomes, market.ledger.spent, job.budget, self.elapsed_ms(), end, sentence,
+            totals(market), sum(given) / len(given) if given else 0.0,
+            looked_at(market, job), market.ledger.overdraft, market.gave_up,
+            sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory, troubles(market),
+        )  # fmt: skip
+
+
+def _most(held: Cost, why: str, *, again: bool = False) -> Delivery:
+    """What is settled for a call that may have been billed and will not come back."""
+    return Delivery((), Usage(held.tok - held.outtok, held.outtok, estimated=True), 0, why, again=again)
+
+
+async def _complete(engine: Engine, calls: list[Call]) -> list[Delivery]:
+    deliveries = await engine.complete(calls)
+    assert len(deliveries) == len(calls), f"{len(calls)} calls, {len(deliveries)} deliveries"
+    return deliveries
+
+
+async def run_job(
+    job: Job,
+    watch: Callable[[Progress], None] | None = None,
+    stop: Callable[[], int] | None = None,
+    *,
+    told: Callable[[Answer], None] | None = None,
+) -> tuple[Summary, tuple[Answer, ...]]:
+    """Run a job to its end, or resume it where its directory holds a journal.
+
+    Args:
+        job: What to run.
+        watch: Told where the run stands after every chunk.
+        stop: Asked often: 0 to go on, 1 to let what is in flight come back and stop, 2 to stop now.
+        told: Given each answer once it is safe in the journal, in the order in which they are settled; in a resumed
+            run first those of the sittings before.
+
+    Returns:
+        The summary, and all answers in the order in which they were settled. Of a run that was stopped, the last of
+        them are `provisional`: the best so far of prompts that are still open.
+
+    Raises:
+        ResumeError: The directory holds another run.
+        EngineError: An engine cannot serve at all; what came back before is kept.
+    """
+    run = _Run(job, watch, told)
+    try:
+        finished = await run.go(stop or (lambda: 0))
+        run.market.ledger.audit()
+        if not finished:
+            run.write_provisional()
+        return run.summary(finished), tuple(run.answers)
+    except EngineError:
+        run.write_provisional()
+        raise
+    finally:
+        run.close()
+        for engine in job.engines.values():
+            await engine.close()

@@ -30,7 +30,26 @@ ROLES: Final = ("system", "developer", "user", "assistant")
 KEYS: Final = ("id", "prompt", "messages", "metadata", "answer", "worth", "gold")
 BATCH_KEYS: Final = ("custom_id", "id", "method", "url", "body", *KEYS[3:])
 BATCH_URL: Final = "/v1/chat/completions"
-_REFUSED_IN_BODY: Final = ("tools", "functions", "audio", "modalities")
+_REFUSED: Final[Mapping[str, str]] = {
+    "tools": "outlay lets models call no tools: take it out, or put what a tool would say in the prompt",
+    "functions": "outlay lets models call no tools: take it out, or put what a tool would say in the prompt",
+    "audio": "outlay reads and writes text: take it out",
+    "modalities": 'outlay reads and writes text: take it out, or write ["text"]',
+}
+"""Keys that change what is answered; a row that has them is not run without them."""
+_PARTS: Final[Mapping[str, str]] = {
+    "image_url": "an image",
+    "input_image": "an image",
+    "image": "an image",
+    "input_audio": "sound",
+    "audio": "sound",
+    "video_url": "a video",
+    "file": "a file",
+    "input_file": "a file",
+    "document": "a file",
+    "tool_use": "a call of a tool",
+    "tool_result": "what a tool said",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +336,7 @@ class _Reader:
 
 
 def _messages(line: int, row: Mapping[str, Any]) -> tuple[Message, ...]:
+    _refuse(line, row, "")
     prompt, messages = row.get("prompt"), row.get("messages")
     if prompt is not None and messages is not None:
         raise InputError(line, "messages", "there is a prompt as well", "keep one of the two")
@@ -343,12 +363,16 @@ def _batch_messages(line: int, row: Mapping[str, Any]) -> tuple[Message, ...]:
         raise InputError(line, "method", f"it is {_clip(str(row['method']))}", "write POST")
     if row.get("url", BATCH_URL) != BATCH_URL:
         raise InputError(line, "url", f"it is {_clip(str(row['url']))}", f"only {BATCH_URL} is served")
-    for name in _REFUSED_IN_BODY:
-        if body.get(name):
-            raise InputError(line, f"body.{name}", "it is not served", "take it out of the row")
+    _refuse(line, body, "body.")
     if body.get("messages") is None:
         raise InputError(line, "body.messages", "there are none", "add messages")
     return _chat(line, "body.messages", body["messages"])
+
+
+def _refuse(line: int, row: Mapping[str, Any], prefix: str) -> None:
+    for name, remedy in _REFUSED.items():
+        if row.get(name) and row[name] != ["text"]:
+            raise InputError(line, f"{prefix}{name}", "it is not served", remedy)
 
 
 def _chat(line: int, field: str, messages: Any) -> tuple[Message, ...]:
@@ -362,11 +386,13 @@ def _message(line: int, field: str, message: Any) -> Message:
     if not isinstance(message, dict):
         raise InputError(line, field, f"it is {_what(message)}", 'write {"role": "user", "content": "…"}')
     role, content = message.get("role"), message.get("content")
+    if role in ("tool", "function"):
+        raise InputError(line, f"{field}.role", f"{role} is not served", _REFUSED["tools"])
     if role not in ROLES:
         problem = "there is none" if role is None else f"{_clip(str(role))} is not served"
         raise InputError(line, f"{field}.role", problem, f"write one of {', '.join(ROLES)}")
     if message.get("tool_calls") or message.get("function_call"):
-        raise InputError(line, field, "it calls a tool", "tools are not served: take the message out")
+        raise InputError(line, field, "it calls a tool", _REFUSED["tools"])
     if isinstance(content, list):
         content = "\n".join(_part(line, f"{field}.content[{at}]", part) for at, part in enumerate(content))
     if not isinstance(content, str):
@@ -378,8 +404,14 @@ def _part(line: int, field: str, part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    problem = f"parts of type {_clip(str(kind))} are not served" if kind else "it is not a part"
-    raise InputError(line, field, problem, "only text is: describe it in words")
+    if kind is None:
+        remedy = 'write a text, or {"type": "text", "text": "…"}'
+        raise InputError(line, field, "it is not a part of a message", remedy)
+    named = _clip(str(kind))
+    what = f"it is {_PARTS[named]} ({named})" if named in _PARTS else f"it is of type {named}"
+    if kind == "text":
+        raise InputError(line, f"{field}.text", f"it is {_what(part.get('text'))}", "write a text")
+    raise InputError(line, field, what, "outlay reads text: describe it in words, or take the row out")
 
 
 def _sound(line: int, field: str, messages: tuple[Message, ...]) -> tuple[Message, ...]:

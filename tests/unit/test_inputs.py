@@ -285,3 +285,54 @@ def test_any_bytes_are_rows_errors_or_blank(tmp_path_factory: pytest.TempPathFac
     rows = read(path)
     held = [line for line in path.read_bytes().split(b"\n") if line and not line.isspace()]
     assert len(rows.prompts) + len(rows.errors) == len(held)
+
+
+def part(tmp_path: Path, part: object) -> Rows:
+    parts = [{"type": "text", "text": "Look:"}, part]
+    return rows_of(tmp_path, {"messages": [{"role": "user", "content": parts}]})
+
+
+def test_text_parts_are_joined(tmp_path: Path):
+    rows = part(tmp_path, {"type": "text", "text": "2+2?"})
+    assert rows.prompts[0].messages == (Message("user", "Look:\n2+2?"),)
+
+
+@pytest.mark.parametrize(
+    ("other", "problem"),
+    [
+        ({"type": "image_url", "image_url": {"url": "data:"}}, "an image (image_url)"),
+        ({"type": "input_audio", "input_audio": {}}, "sound (input_audio)"),
+        ({"type": "file", "file": {}}, "a file (file)"),
+        ({"type": "hologram"}, "of type hologram"),
+        ({"type": ["text"]}, "of type ['text']"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_name(tmp_path: Path, other: object, problem: str):
+    (error,) = part(tmp_path, other).errors
+    assert (error.field, error.remedy) == (
+        "messages[0].content[1]",
+        "outlay reads text: describe it in words, or take the row out",
+    )
+    assert problem in error.problem
+
+
+@pytest.mark.parametrize(
+    "other", [{"type": "text"}, {"type": "text", "text": None}, {"type": "text", "text": 3}]
+)
+def test_a_text_part_without_text_is_refused(tmp_path: Path, other: object):
+    (error,) = part(tmp_path, other).errors
+    assert error.field == "messages[0].content[1].text"
+
+
+@pytest.mark.parametrize("name", ["tools", "functions", "audio", "modalities"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_would_change_the_answer_is_refused_and_not_ignored(tmp_path: Path, name: str, inside: bool):
+    body = {"messages": [{"role": "user", "content": "a"}], name: ["audio"]}
+    (error,) = rows_of(tmp_path, {"body": body} if inside else body).errors
+    assert error.field == (f"body.{name}" if inside else name)
+    assert "take it out" in error.remedy
+
+
+def test_to_ask_for_text_alone_changes_nothing(tmp_path: Path):
+    body = {"messages": [{"role": "user", "content": "a"}], "modalities": ["text"], "tools": []}
+    assert len(rows_of(tmp_path, {"body": body}).prompts) == 1

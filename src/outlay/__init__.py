@@ -10,19 +10,22 @@ Names are loaded when they are used, so that `import outlay` and `outlay --help`
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outlay.api import Result, run
+    from outlay.api import Result, Stream, run, stream
     from outlay.errors import OutlayError
-    from outlay.types import Answer, Arm, Budget, Cost, Message, Prompt
+    from outlay.types import Answer, Arm, Budget, Cost, Message, Price, Prompt
 
     __version__: str
 
 _HOMES = {
     "run": "outlay.api",
+    "stream": "outlay.api",
+    "Stream": "outlay.api",
     "Result": "outlay.api",
     "Prompt": "outlay.types",
     "Message": "outlay.types",
     "Answer": "outlay.types",
     "Arm": "outlay.types",
+    "Price": "outlay.types",
     "Budget": "outlay.types",
     "Cost": "outlay.types",
     "OutlayError": "outlay.errors",
@@ -30,11 +33,14 @@ _HOMES = {
 
 __all__ = [
     "run",
+    "stream",
     "Result",
+    "Stream",
     "Prompt",
     "Message",
     "Answer",
     "Arm",
+    "Price",
     "Budget",
     "Cost",
     "OutlayError",
@@ -58,4 +64,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

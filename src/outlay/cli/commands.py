@@ -3,7 +3,7 @@
 import argparse
 from typing import Final, Protocol
 
-from outlay.cli import bench, demo, models, plan, policies, receipt, run, strategies
+from outlay.cli import bench, demo, import_, models, plan, policies, receipt, run, strategies
 
 
 class Command(Protocol):
@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "plan": plan,
     "demo": demo,
     "receipt": receipt,
+    "import": import_,
     "bench": bench,
     "models": models,
     "strategies": strategies,

@@ -111,7 +111,8 @@ class Recording:
             the kind of answer `ANY`.
         asked: Whether a file of prompts was there.
         labels: None where there is no such file.
-        arms: From cheap to dear by mean cost: dollars where every draw has them, else tokens.
+        arms: From cheap to dear by mean cost: dollars where every draw has them, else tokens;
+            arms whose tokens nobody counted come last.
         checks: Names of the checks with a verdict on any draw.
     """
 
@@ -267,13 +268,13 @@ def text_of(value: str | float | bool) -> str:
 
 
 def arms_of(rows: Iterable[Row]) -> tuple[ArmFacts, ...]:
-    """The arms of a recording from cheap to dear, ties in the order of the rows."""
+    """The arms of a recording from cheap to dear, ties in the order of the rows; those of unknown cost last."""
     own: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         own[row.arm].append(row)
     arms = [_facts(name, draws) for name, draws in own.items()]
     dollars = all(arm.usd is not None for arm in arms)
-    return tuple(sorted(arms, key=lambda arm: (arm.usd or 0.0) if dollars else arm.tok))
+    return tuple(sorted(arms, key=lambda arm: (False, arm.usd) if dollars else (not arm.counted, arm.tok)))
 
 
 def _facts(name: str, rows: Sequence[Row]) -> ArmFacts:

@@ -226,18 +226,16 @@ def test_after_one_fault_the_call_succeeds_and_the_failed_attempt_is_charged(end
     assert done.usage.estimated
 
 
-@pytest.mark.parametrize(
-    ("model", "usage"),
-    [
-        ("broken-with-usage:1", Usage(7, 3)),
-        ("malformed:1", Usage(chat.guessed_input(call("")), 32, estimated=True)),
-    ],
-)
-def test_output_that_a_fault_used_is_charged_and_leaves_no_room_for_another(
-    endpoint: str, model: str, usage: Usage
-):
-    [done] = deliver(endpoint, call(model))
-    assert done.usage == usage
+def test_output_that_a_fault_used_is_charged_and_leaves_a_shorter_attempt(endpoint: str):
+    [done] = deliver(endpoint, call("broken-with-usage:1"))
+    assert not done.error
+    assert done.usage == Usage(READ + 7, words(done) + 3)
+    assert [sent["max_tokens"] for sent in seen(endpoint, "broken-with-usage:1")] == [32, 29]
+
+
+def test_output_that_a_fault_used_up_leaves_no_room_for_another_attempt(endpoint: str):
+    [done] = deliver(endpoint, call("malformed:1"))
+    assert done.usage == Usage(chat.guessed_input(call("")), 32, estimated=True)
     assert "no room for another attempt" in done.error
 
 

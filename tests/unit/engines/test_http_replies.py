@@ -142,7 +142,7 @@ def test_text_in_an_unknown_place_is_charged():
 
 def test_an_answer_cut_off_is_charged_for_what_can_be_seen_of_it():
     raw = json.dumps(reply("word " * 20)).encode()
-    whole, nothing = cut_off(raw[:150], CALL), cut_off(raw[:20], CALL)
+    whole, nothing = cut_off(raw[:150], CALL, 1), cut_off(raw[:20], CALL, 1)
     assert whole.output > 10
     assert nothing.output == 0
     assert whole.estimated

@@ -127,10 +127,10 @@ def uncounted(raw: bytes, call: Call, size: int) -> Usage:
     return Usage(guessed_input(call), min(size * cap(call), -(-len(raw) // CERTAIN)), estimated=True)
 
 
-def cut_off(raw: bytes, call: Call) -> Usage:
-    """The use of an answer of which only the beginning `raw` came: what can be seen of it was written."""
+def cut_off(raw: bytes, call: Call, size: int) -> Usage:
+    """The use of an answer of which only the beginning `raw` came, if anything: what can be seen was written."""
     begun = sum(len(part) for part in _WRITTEN.findall(raw))
-    return Usage(guessed_input(call), min(cap(call) * call.n, -(-begun // PROSE)), estimated=True)
+    return Usage(guessed_input(call), min(cap(call) * size, -(-begun // PROSE)), estimated=True)
 
 
 _WRITTEN = re.compile(rb'"(?:content|reasoning_content|reasoning|refusal)"\s*:\s*"((?:[^"\\]|\\.)*)')

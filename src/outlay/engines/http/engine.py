@@ -2,32 +2,36 @@
 
 What a call used is charged, failed attempts included. A failed attempt is tried again only while what has
 been charged leaves room for another in the worst case that was promised: a flood of faults cannot overdraw.
-Copies are counted on what came back, and the rest is asked for one by one; a server that ignores `n`, or
-refuses a field, is remembered.
+Copies are counted on what came back, and the rest is asked for one by one. What a server does not keep to (`n`,
+a field, `max_tokens`, the size of the prompt) is found out from what came back, and remembered.
+
+While nothing at all comes through, no call fails on its own: see `outage`.
 """
 
 import asyncio
-import email.utils
 import os
 import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, final
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Self, TypeVar, final
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from outlay.engines.http import chat
+from outlay.engines.http.gate import Gate
+from outlay.engines.http.outage import Outage
+from outlay.engines.http.pace import Pace
+from outlay.engines.http.post import PATIENCE, Answer, Lost, Patience, Post, retry_after
 from outlay.engines.measure import cap
 from outlay.errors import UpstreamError, UsageError
 from outlay.types import Ask, Call, Completion, Cost, Delivery, Usage, cost_of
 
-if TYPE_CHECKING:
-    import aiohttp
-
 T = TypeVar("T")
+
+NONE = Usage()
 
 HOPELESS = {
     401: "set OPENAI_API_KEY to a valid key",
@@ -44,45 +48,11 @@ OWN_FIELDS = ("model", "messages", "max_tokens", "n", "stream", "seed", "stop")
 """What a call says itself; `extra` may not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to go on with an endpoint that fails.
-
-    Attributes:
-        limited: Further attempts after a 429; they cost nothing.
-        broken: Further attempts after a 5xx.
-        lost: Further attempts after a timeout, a reset, or a reply that cannot be read.
-        refused: Further attempts to connect.
-        backoff_s: First wait, doubled each time, where the server does not say how long.
-        longest_wait_s: A server that wants us to wait longer is not waited for.
-        timeout_s: One attempt.
-    """
-
-    limited: int = 6
-    broken: int = 3
-    lost: int = 2
-    refused: int = 2
-    backoff_s: float = 0.5
-    longest_wait_s: float = 120.0
-    timeout_s: float = 600.0
-
-
-PATIENCE = Patience()
-
-
 class Room(NamedTuple):
     """What one request and its repetitions may use together."""
 
     input: int
     output: int
-
-
-class Answer(NamedTuple):
-    """What came back from one post, whatever its status."""
-
-    status: int
-    headers: Mapping[str, str]
-    raw: bytes
 
 
 class Again(NamedTuple):
@@ -104,10 +74,14 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Habits:
-    """What was learned about one model of the endpoint. `honours_n` is None until n > 1 was tried."""
+    """What was learned about one model of the endpoint. `honours_n` is None until n > 1 was tried; `longest` is the
+    most tokens of a copy that went over its `max_tokens`, `beside` the most that a prompt had over its bound.
+    """
 
     refused: set[str] = field(default_factory=set)
     honours_n: bool | None = None
+    longest: int = 0
+    beside: int = 0
     calls: int = 0
     ms: int = 0
     most_ms: int = 0
@@ -129,6 +103,8 @@ class Http:
         extra: Mapping[str, Any] | None = None,
         modes: Mapping[str, Mapping[str, Any]] | None = None,
         concurrency: int = 32,
+        requests_per_minute: int = 0,
+        tokens_per_minute: int = 0,
         patience: Patience = PATIENCE,
     ) -> None:
         """Name the endpoint; nothing is sent yet.
@@ -138,7 +114,9 @@ class Http:
             api_key: Sent as a bearer token; empty where none is needed.
             extra: Fields to add to every request, such as `chat.LLAMA_PLAIN`.
             modes: For each mode of an arm the fields that ask for it; efforts are known.
-            concurrency: Requests in flight.
+            concurrency: The most requests in flight; fewer where the endpoint wants it, see `pace`.
+            requests_per_minute: Sent to one model; 0 where only the endpoint limits them.
+            tokens_per_minute: The same for tokens, prompt and `max_tokens` together.
             patience: How long to go on with failures.
         """
         parts = urlsplit(base_url.rstrip("/"))
@@ -151,14 +129,14 @@ class Http:
         if taken := set(extra or ()) & set(OWN_FIELDS):
             raise UsageError(f"extra may not set {', '.join(sorted(taken))}: the run decides them")
         self.lockstep, self.chunk = False, 1
-        self._url, self._key, self._patience = base_url.rstrip("/"), api_key, patience
-        self._shown = _shown(self._url)
+        url = base_url.rstrip("/")
+        self._key, self._patience, self._shown = api_key, patience, _shown(url)
         self._extra = dict(extra or {})
         self._modes = {effort: {"reasoning_effort": effort} for effort in chat.EFFORTS} | dict(modes or {})
         self._habits: dict[str, Habits] = defaultdict(Habits)
-        self._free = asyncio.Semaphore(concurrency)
-        self._paused_until = 0.0
-        self._session: aiohttp.ClientSession | None = None
+        pace = Pace(concurrency, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
+        self._post = Post(f"{url}/chat/completions", api_key, patience, Gate(pace))
+        self._outage, self._down = Outage(), ""
 
     @classmethod
     def from_env(cls, *, extra: Mapping[str, Any] | None = None) -> Self:
@@ -169,12 +147,14 @@ class Http:
         return cls(url or "https://api.openai.com/v1", key, extra=extra)
 
     def worst(self, call: Call) -> Cost:
-        """Input by the byte bound, for every copy until the server has been seen to honour `n`; all output.
+        """Input by the byte bound, for every copy until the server has been seen to honour `n`; all output, or
+        what the server has been seen to write against its cap.
 
         Nobody can promise how long a network takes: the time is the longest seen so far.
         """
         habits = self._habits[call.arm.model]
-        usage = Usage(chat.most_input(call) * habits.prompts(call.n), call.n * cap(call))
+        prompt = (chat.most_input(call) + habits.beside) * habits.prompts(call.n)
+        usage = Usage(prompt, call.n * max(cap(call), habits.longest))
         return cost_of(call.arm.price, usage, habits.most_ms)
 
     def expected(self, call: Call) -> Cost:
@@ -187,9 +167,7 @@ class Http:
         return await _all(self._deliver(call) for call in calls)
 
     async def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._post.close()
 
     async def _deliver(self, call: Call) -> Delivery:
         if not isinstance(call.payload, Ask):
@@ -208,7 +186,7 @@ class Http:
         """All copies in one request where `n` may be honoured; then, or from the start, one by one."""
         bound, most = chat.most_input(call), cap(call)
         if call.n > 1 and habits.honours_n is False:
-            return await _all(self._ask(call, 1, place, Room(bound, most)) for place in range(call.n))
+            return await self._one_by_one(call, range(call.n), Room(bound, most))
         room = Room(bound * habits.prompts(call.n), call.n * most)
         whole = await self._ask(call, call.n, 0, room)
         got, rest = len(whole.copies), call.n - len(whole.copies)
@@ -224,34 +202,93 @@ class Http:
                 f"{self._shown} returned {got} of {call.n} copies, and there is no room to ask for the others"
             )
             return [whole._replace(error=error)]
-        return [whole, *await _all(self._ask(call, 1, place, left) for place in range(got, call.n))]
+        return [whole, *await self._one_by_one(call, range(got, call.n), left, whole.usage)]
+
+    async def _one_by_one(
+        self, call: Call, places: Iterable[int], room: Room, used: Usage = NONE
+    ) -> list[Part]:
+        """One request for each place; a fault that ends the run tells what all of them used, and `used` before."""
+        asked = (self._ask(call, 1, place, room) for place in places)
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        parts = [one for one in done if isinstance(one, Part)]
+        for fault in done:
+            if isinstance(fault, UpstreamError):
+                more = (other.usage or NONE for other in done if isinstance(other, Part | UpstreamError))
+                raise UpstreamError(str(fault), sum(more, used)) from None
+            if isinstance(fault, BaseException):
+                raise fault
+        return parts
 
     async def _ask(self, call: Call, size: int, place: int, room: Room) -> Part:
         """One request, repeated while patience and room last."""
-        used, tries = Usage(), Counter[str]()
+        used, tries, most = Usage(), Counter[str](), cap(call)
+        began = time.monotonic()
         dice = random.Random(f"{call.key} {call.seed} {place}")  # spreads retries, decides nothing else
         while True:
-            got = await self._attempt(call, size, place)
+            try:
+                got = await self._attempt(call, size, place)
+            except UpstreamError as fault:
+                raise UpstreamError(str(fault), used + (fault.usage or NONE)) from None
             used += got.usage
             if isinstance(got, Part):
+                self._outage.worked(time.monotonic())
+                self._down = ""
                 return got._replace(usage=used)
+            self._outage.failed(time.monotonic(), call.key)
+            if self._down:
+                raise UpstreamError(self._down, used)
             past = tries[got.allowed]
             tries[got.allowed] += 1
             wait = got.wait_s
             if wait is None:
                 wait = self._patience.backoff_s * 2**past * dice.uniform(0.75, 1.25)
+            # What a cut-off answer had written is gone; the next may be shorter, but not by more than half.
+            left = min(most, (room.output - used.output) // size)
+            no_room = used.input + chat.guessed_input(call) > room.input or 2 * left < most
+            why = ""
             if past >= getattr(self._patience, got.allowed) or wait > self._patience.longest_wait_s:
-                if got.allowed == "refused":
-                    raise UpstreamError(
-                        f"{got.reason}; start the server or mend OPENAI_BASE_URL, then run again"
-                    )
-                return Part((), used, f"{got.reason}; gave up after {_times(tries.total())}")
-            next_input, next_output = chat.guessed_input(call), size * cap(call)
-            if used.input + next_input > room.input or used.output + next_output > room.output:
-                return Part((), used, f"{got.reason}; no room for another attempt in what was reserved")
-            if got.allowed == "limited":
-                self._paused_until = max(self._paused_until, time.monotonic() + wait)
-            await asyncio.sleep(wait)
+                why = f"gave up after {_times(tries.total())}"
+            elif no_room:
+                why = "no room for another attempt in what was reserved"
+            if why:
+                nobody = got.allowed == "refused" and self._outage.worked_at < began
+                stuck = no_room or wait > self._patience.longest_wait_s
+                if not await self._holds_out(got.reason, used, wait, nobody=nobody, stuck=stuck):
+                    return Part((), used, f"{got.reason}; {why}")
+            else:
+                await asyncio.sleep(wait)
+            if left < most:
+                call = replace(call, max_tokens=left)
+
+    async def _holds_out(self, reason: str, used: Usage, wait: float, *, nobody: bool, stuck: bool) -> bool:
+        """Wait while the endpoint seems to be down; True to try again, False where the call itself fails.
+
+        Args:
+            reason: Of the last failure.
+            used: By the call up to now.
+            wait: Before another attempt, in seconds.
+            nobody: Nobody listens there, which is no prompt's fault.
+            stuck: Another attempt cannot be made.
+
+        Raises:
+            UpstreamError: It is down.
+        """
+        outage = self._outage
+        while nobody or outage.suspected:
+            lasted = outage.lasted(time.monotonic())
+            if nobody and not outage.worked_at:
+                self._down = f"{reason}; start the server or mend OPENAI_BASE_URL, then run again"
+            elif lasted >= self._patience.outage_s:
+                self._down = (
+                    f"endpoint unavailable: nothing has come through for {lasted:.0f} s, last: {reason}; once it "
+                    "serves again, give the same command to go on"
+                )
+            if self._down:
+                raise UpstreamError(self._down, used)
+            await asyncio.sleep(min(wait if not stuck else 1.0, self._patience.outage_s - lasted))
+            if not stuck:
+                return True
+        return False
 
     async def _attempt(self, call: Call, size: int, place: int) -> Part | Again:
         """One request; a field that the server says it does not know is left out from then on, uncharged."""
@@ -262,9 +299,10 @@ class Http:
                 **self._mode(call),
                 **self._extra,
             }
-            answer = await self._post(fields, call)
-            if isinstance(answer, Again):
-                return answer
+            may_use = chat.guessed_input(call) + size * cap(call)
+            answer = await self._post.send(msgspec.json.encode(fields), call.arm.model, may_use)
+            if isinstance(answer, Lost):
+                return self._lost(answer, call, size)
             if answer.status == 200:
                 return self._heard(answer.raw, call, size)
             said = chat.complaint(answer.raw)
@@ -273,46 +311,33 @@ class Http:
                 return self._failed(answer, said, call, size)
             refused.add(unknown)
 
-    async def _post(self, fields: Mapping[str, Any], call: Call) -> Answer | Again:
-        import aiohttp
-
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # Shorter than servers keep an idle connection: a request on a closed one is charged as lost.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
-                timeout=aiohttp.ClientTimeout(total=self._patience.timeout_s, sock_connect=10),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Content-Type": "application/json", "User-Agent": "outlay"}
-                | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
-            )
-        url, data = f"{self._url}/chat/completions", msgspec.json.encode(fields)
-        async with self._free:
-            while (pause := self._paused_until - time.monotonic()) > 0:
-                await asyncio.sleep(pause)
-            try:
-                # A redirect could carry prompts and key elsewhere.
-                async with self._session.post(url, data=data, allow_redirects=False) as response:
-                    return Answer(response.status, response.headers, await response.read())
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                why = getattr(error, "strerror", None) or "no answer"
-                return Again("refused", f"cannot connect to {self._shown} ({why})")
-            except TimeoutError:
-                why = f"no answer within {self._patience.timeout_s:g} s"
-            except (aiohttp.ClientError, ConnectionError) as error:
-                why = f"the connection broke ({type(error).__name__})"
-        return Again("lost", f"{self._shown}: {why}", chat.charged(b"", call))
+    def _lost(self, lost: Lost, call: Call, size: int) -> Again:
+        reason = f"{self._shown}: {lost.reason}"
+        if not lost.sent:
+            return Again("refused", reason)
+        return Again("lost", reason, chat.cut_off(lost.raw, call, size))
 
     def _heard(self, raw: bytes, call: Call, size: int) -> Part | Again:
         try:
-            return Part(*chat.hear(raw, call, size))
+            part = Part(*chat.hear(raw, call, size))
+            self._learn(part, call, size)
+            return part
         except msgspec.DecodeError:
             why = f"{self._shown}: the reply is no chat completion: {chat.complaint(raw).message}"
             return Again("lost", self._safe(why), chat.uncounted(raw, call, size))
 
+    def _learn(self, part: Part, call: Call, size: int) -> None:
+        """A cap or a bound on the prompt that did not hold is not promised again."""
+        habits, copies = self._habits[call.arm.model], max(size, len(part.copies))
+        if part.usage.output > copies * cap(call):
+            habits.longest = max(habits.longest, -(-part.usage.output // copies))
+        over = part.usage.input - chat.most_input(call) * habits.prompts(size)
+        habits.beside = max(habits.beside, over)
+
     def _failed(self, answer: Answer, said: chat.Complaint, call: Call, size: int) -> Part | Again:
         status = answer.status
         reason = self._safe(f"{self._shown}: {status} {said.code} {said.message}".rstrip())
-        wait = _retry_after(answer.headers)
+        wait = retry_after(answer.headers)
         if status == 429 and said.code != "insufficient_quota":
             return Again("limited", reason, wait_s=wait)
         if status in (408, 425) or status >= 500:
@@ -358,15 +383,3 @@ def _shown(url: str) -> str:
     """An address without what may be secret in it."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    said = headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(said))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None

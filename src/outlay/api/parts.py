@@ -183,9 +183,14 @@ def _check(check: CheckFunction | str, name: str, prompts: Sequence[Prompt]) -> 
 
 
 def _short_names(checks: Sequence[CheckFunction | str]) -> list[str]:
-    """The functions' names, or the specs in full where two functions share one."""
+    """The functions' names or the kinds of check, or the specs in full where two share one."""
+    from outlay.engines.checker.kinds import spec_of
+
     if len(set(checks)) < len(checks):
         raise UsageError("a check is named twice; name it once")
     full = [check if isinstance(check, str) else getattr(check, "__name__", "check") for check in checks]
-    short = [name.rpartition(":")[2].replace("<lambda>", "check") for name in full]
+    short = [
+        spec_of(check).name if isinstance(check, str) else name.replace("<lambda>", "check")
+        for check, name in zip(checks, full, strict=True)
+    ]
     return short if len(set(short)) == len(short) else full

@@ -202,7 +202,7 @@ def test_applies_says_for_which_prompts_a_check_exists(checks: Path):
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("tests.py", ["names no function"]),
+        ("tests.py", ["means nothing", "tests:FIELD"]),
         ("nowhere.py:f", ["no file", "nowhere.py"]),
         ("no_such_module:f", ["no module 'no_such_module'"]),
         ("tests.py:evven", ["no function 'evven'", "even"]),

@@ -1,56 +1,38 @@
-"""A user's own check as an engine: `module:function` or `path/to/file.py:function`, in a process of its own.
+"""The process of a check, from outside: its pipes, its clock, its end."""
 
-The function takes any of `prompt`, `answer` and `text` by name, and returns True, False, or None where it
-does not apply. `passes.applies = lambda prompt: …`, or a function `applies` of its module, says for which
-prompts the check exists at all. The process protects the run from a check that hangs, eats memory or dies; it
-is no sandbox against code that means harm.
-"""
-
-import asyncio
 import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
+from outlay.engines.checker.inside.confine import LINUX, Walls
+from outlay.engines.checker.kinds import Limits, Spec
 from outlay.errors import CheckError
-from outlay.types import Call, Completion, Cost, Delivery, Prompt, Test
 
-WORKER = Path(__file__).with_name("checker_worker.py")
+MAIN: Final = Path(__file__).parent / "inside" / "main.py"
 
-ENVIRONMENT = (
+ENVIRONMENT: Final = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
     *("PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("JAVA_HOME", "NODE_PATH", "GOROOT", "GOPATH", "RUSTUP_HOME", "CARGO_HOME", "CONDA_PREFIX"),
 )
 """What the check sees of the environment. Keys of endpoints are not in it, whatever they are called."""
 
-LOADING_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one check may use.
-
-    Attributes:
-        timeout_s: Wall-clock time.
-        cpu_s: Processor time, all threads together.
-        memory_mb: Address space of the process.
-        file_mb: Size of any file that it writes.
-    """
-
-    timeout_s: float = 5.0
-    cpu_s: int = 10
-    memory_mb: int = 4096
-    file_mb: int = 64
+LOADING_S: Final = 60.0
+GRACE_S: Final = 10.0
+"""Beyond the time limit: a process that watches answers ends them itself."""
 
 
 class Said(NamedTuple):
@@ -62,101 +44,12 @@ class Said(NamedTuple):
     ms: int = 0
 
 
-@final
-class Checker:
-    """Verdicts cost no tokens.
-
-    A check that passes a limit has failed, with a message; a check that raises, or whose process dies for
-    another reason, is an error and never a verdict.
-    """
-
-    def __init__(self, spec: str, limits: Limits = Limits()) -> None:
-        if not all(spec.rpartition(":")[::2]):
-            raise CheckError(
-                f"check {spec!r} names no function; write path/to/file.py:function or module:function"
-            )
-        self.lockstep, self.chunk = True, 256
-        self._limits, self._worker = limits, Worker(spec, limits)
-
-    def start(self) -> None:
-        """Load the function now rather than at the first call.
-
-        Raises:
-            CheckError: It cannot be loaded; names function, reason and remedy.
-        """
-        with self._worker:
-            self._worker.started()
-
-    def applies(self, prompts: Sequence[Prompt]) -> list[bool]:
-        """For each prompt, whether the check exists there.
-
-        Raises:
-            CheckError: The check cannot be loaded, or its `applies` failed.
-        """
-        with self._worker as worker:
-            if not worker.started().applies:
-                return [True] * len(prompts)
-            said = worker.ask([{"applies": _row(prompt)} for prompt in prompts])
-        for prompt, one in zip(prompts, said, strict=True):
-            if one.error or one.message or one.passed is None:
-                reason = one.error or one.message or "returned None"
-                raise CheckError(
-                    f"check {worker.spec!r}: applies() failed for prompt {prompt.id!r}: {reason}; "
-                    "it takes a prompt and returns True or False"
-                )
-        return [bool(one.passed) for one in said]
-
-    def worst(self, call: Call) -> Cost:
-        return Cost(ms=round(1000 * self._limits.timeout_s))
-
-    def expected(self, call: Call) -> Cost:
-        return Cost(ms=1)
-
-    async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
-        return await asyncio.to_thread(self._serve, calls)
-
-    async def close(self) -> None:
-        """End the process; a later call would start another."""
-        self._worker.stop()
-
-    def _serve(self, calls: Sequence[Call]) -> list[Delivery]:
-        tests = [call.payload for call in calls if isinstance(call.payload, Test)]
-        with self._worker as worker:
-            takes = worker.started().takes
-            said = iter(worker.ask([_request(test, takes) for test in tests]))
-        misplaced = Said(error=f"check {worker.spec!r} was given a prompt to answer; give it to a model")
-        longest = self.worst(calls[0]).ms if calls else 0
-        return [
-            _delivery(next(said) if isinstance(call.payload, Test) else misplaced, call.n, longest)
-            for call in calls
-        ]
-
-
-def _delivery(said: Said, copies: int, longest: int) -> Delivery:
-    if said.error:
-        return Delivery((), ms=min(said.ms, longest), error=said.error)
-    # Asked n times, a check would say the same n times.
-    return Delivery((Completion(said.message, passed=said.passed),) * copies, ms=min(said.ms, longest))
-
-
-def _request(test: Test, takes: Sequence[str]) -> dict[str, Any]:
-    """Only what the function takes: a prompt is long, and most checks want the answer alone."""
-    request: dict[str, Any] = {"answer": test.answer, "text": test.text}
-    if "prompt" in takes:
-        request["prompt"] = _row(test.prompt)
-    return {name: request[name] for name in takes}
-
-
-def _row(prompt: Prompt) -> dict[str, Any]:
-    row = {"id": prompt.id, "messages": prompt.messages, "answer": prompt.answer, "worth": prompt.worth}
-    return {**row, "metadata": dict(prompt.metadata)}
-
-
 class Loaded(NamedTuple):
-    """What the process said about the function."""
+    """What the process said about the check; `walls` only where it runs answers."""
 
     takes: tuple[str, ...]
     applies: bool
+    walls: Walls | None
 
 
 class Ended(NamedTuple):
@@ -174,8 +67,9 @@ class Worker:
     clock of a check starts when the answer before it arrived.
     """
 
-    def __init__(self, spec: str, limits: Limits) -> None:
-        self.spec, self._limits = spec, limits
+    def __init__(self, spec: Spec, limits: Limits, without: Sequence[str]) -> None:
+        self.spec, self._limits, self._without = spec, limits, tuple(without)
+        self._folder = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded: Loaded | None = None
         self._unread = b""
@@ -194,9 +88,11 @@ class Worker:
         if self._process is not None and self._process.poll() is None and self._loaded is not None:
             return self._loaded
         self._kill()
+        self._folder = tempfile.mkdtemp(prefix="outlay-check-")
+        os.chmod(self._folder, 0o755)  # an answer may run as another user
         self._process = subprocess.Popen(
-            # -P: neither this folder, whose `http` would hide the library's, nor the user's comes first.
-            [sys.executable, "-P", str(WORKER)],
+            # -P: neither this folder nor the user's comes first, where a file could hide the library's.
+            [sys.executable, "-P", str(MAIN)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -206,32 +102,37 @@ class Worker:
         )
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
-        package = str(Path(__file__).parents[2])
-        limits = {name: getattr(self._limits, name) for name in ("cpu_s", "memory_mb", "file_mb")}
-        setup = {"spec": self.spec, "cwd": os.getcwd(), "package": package, **limits}
-        said = self._exchange(deque([_line(setup)]), LOADING_S)
+        said = self._exchange(deque([_line(self._setup())]), LOADING_S)
+        name = self.spec.text
         if isinstance(said, Ended):
             self._kill()
-            raise CheckError(f"check {self.spec!r}: loading {said.reason}; import it by itself to see why")
+            raise CheckError(f"check {name!r}: loading {said.reason}; import it by itself to see why")
         if "refused" in said:
             self._kill()
-            raise CheckError(f"check {self.spec!r}: {said['refused']}")
-        self._loaded = Loaded(tuple(said["takes"]), said["applies"])
+            raise CheckError(f"check {name!r}: {said['refused']}")
+        walls = None if said["walls"] is None else Walls(**said["walls"])
+        self._loaded = Loaded(tuple(said["takes"]), said["applies"], walls)
+        _hide_environment(walls)
         return self._loaded
+
+    def _setup(self) -> dict[str, Any]:
+        setup = {"kind": self.spec.kind, "argument": self.spec.argument, "without": self._without}
+        return {**setup, "cwd": os.getcwd(), "folder": self._folder, **asdict(self._limits)}
 
     def ask(self, requests: Sequence[Mapping[str, Any]]) -> list[Said]:
         """One answer for each request, in order, whatever becomes of the process meanwhile."""
         answers: list[Said] = []
         lines = [_line(request) for request in requests]
         while len(answers) < len(lines):
-            self.started()
+            walls = self.started().walls
+            timeout_s = self._limits.timeout_s + (GRACE_S if walls else 0)
             unsent = deque(lines[len(answers) :])
             while len(answers) < len(lines):
                 began = time.perf_counter()
-                said = self._exchange(unsent, self._limits.timeout_s)
+                said = self._exchange(unsent, timeout_s)
                 if isinstance(said, Ended):
                     self._kill()
-                    answers.append(self._last(said, round(1000 * (time.perf_counter() - began))))
+                    answers.append(self._last(said, walls, round(1000 * (time.perf_counter() - began))))
                     break
                 answers.append(Said(**said))
             if self._stopped:
@@ -243,7 +144,7 @@ class Worker:
         self._stopped = True
         process = self._process
         if process is not None:
-            _end(process)
+            _end(process)  # the other thread reads its end
         with self._turn:
             self._kill()
 
@@ -281,10 +182,12 @@ class Worker:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _last(self, ended: Ended, ms: int) -> Said:
+    def _last(self, ended: Ended, walls: Walls | None, ms: int) -> Said:
         if ended.by_limit:
             return Said(False, ended.reason, ms=ms)
-        return Said(error=f"check {self.spec!r}: its process {ended.reason}", ms=ms)
+        if walls is not None and not self._stopped and not walls.guarded():
+            return Said(False, "ended the process that watches it", ms=ms)
+        return Said(error=f"check {self.spec.text!r}: its process {ended.reason}", ms=ms)
 
     def _kill(self) -> None:
         if self._process is None:
@@ -293,6 +196,7 @@ class Worker:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
         self._process, self._loaded, self._unread = None, None, b""
 
 
@@ -305,9 +209,20 @@ def _how_it_ended(process: subprocess.Popen[bytes], limits: Limits) -> Ended:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    # Asked first: a process that runs an answer ends it with all that it started, and only then itself.
+    for number, patience_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+
+
+def _hide_environment(walls: Walls | None) -> None:
+    """Where no wall keeps an answer from looking into this process, the process itself forbids it."""
+    if LINUX and walls is not None and not walls.blind():
+        from outlay.engines.checker.inside import linux
+
+        linux.dumpable(False)
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,93 @@
+"""Checks that run what a model wrote: which walls hold here, and which kinds of check stand behind them."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from outlay.engines.checker.inside import code, confine, shell
+from outlay.engines.checker.inside.confine import LINUX, Walls
+from outlay.engines.checker.inside.fresh import Fresh, Send
+from outlay.engines.checker.inside.told import Check, Refused, Stop, called
+
+if LINUX:
+    from outlay.engines.checker.inside import landlock
+
+KINDS: Final[dict[str, Callable[[Mapping[str, Any], Fresh], Check]]] = {
+    "tests": code.load,
+    "command": shell.load,
+}
+
+
+def load(setup: Mapping[str, Any], function: Check | None) -> tuple[Check, Mapping[str, Any]]:
+    """The check, and what is in force around each answer.
+
+    Raises:
+        Refused: The check cannot be used, or nothing can be run here.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    own = function is None and setup["kind"] == "tests"
+    fresh = _fresh(setup, confine.enter(setup["without"]), own)
+    check = KINDS[setup["kind"]](setup, fresh) if function is None else _apart(function, fresh)
+    return check, fresh.walls._asdict()
+
+
+def _stop(*_: object) -> None:
+    raise Stop
+
+
+def _reads(own: bool) -> Sequence[str]:
+    """A user's command or function may be anywhere; tests need the interpreter and nothing of the user's."""
+    if not LINUX:
+        return ()
+    return (*landlock.SYSTEM, *landlock.python_needs()) if own else ("/",)
+
+
+def _fresh(setup: Mapping[str, Any], most: Walls, own: bool) -> Fresh:
+    """With the most walls that a trial run stands behind."""
+    needs = [os.__file__, sys.executable, *(path for path in sys.path if os.path.exists(path))]
+    needs += [] if own else [setup["cwd"]]
+    why = ""
+    for spaces in ((True, True), (True, False), (False, False)):
+        for other in (True, False):
+            walls = most._replace(
+                pid=most.pid and spaces[0], proc=most.proc and spaces[1], other=most.other and other
+            )
+            fresh = Fresh(setup, walls, _reads(own))
+            try:
+                end = fresh.run(lambda folder, send: _trial(folder, send, needs))
+            except OSError as error:
+                why = str(error)
+                continue
+            if end.said == {"passed": True}:
+                return fresh
+            why = str((end.said or {}).get("error", end.why))
+    raise Refused(f"an answer cannot be run on this system: {why}; check answers with a function of your own")
+
+
+def _trial(folder: str, send: Send, needs: Sequence[str]) -> None:
+    try:
+        for path in needs:
+            if not os.access(path, os.R_OK):
+                raise PermissionError(f"{path} cannot be read")
+        with open(f"{folder}/trial", "w") as file:
+            file.write("trial")
+        os.unlink(f"{folder}/trial")
+    except OSError as error:
+        send({"error": str(error)})
+    else:
+        send({"passed": True})
+
+
+def _apart(check: Check, fresh: Fresh) -> Check:
+    """A user's function, called in a fresh process each time."""
+
+    def verdict(**given: Any) -> dict[str, Any]:
+        end = fresh.run(lambda _, send: send(called(lambda: check.verdict(**given), fresh.setup)))
+        if end.said is not None:
+            return end.said
+        early = "" if end.limit else " before there was a verdict"
+        return {"passed": False, "message": f"{end.why or 'ended'}{early}"}
+
+    return check._replace(verdict=verdict)

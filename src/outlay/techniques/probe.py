@@ -12,8 +12,9 @@ STORY: Final = "Write a short story about a surprising animal. Begin at once."
 
 COUNT: Final = "Count from one to twenty in words, separated by commas. Write nothing else."
 """Known word by word: shows where a stop string cuts, and fits a beginning to be continued."""
-BEGUN: Final = "one, two, three, four,"
-NEXT: Final = "five"
+BEGUN: Final = "ONE! TWO! THREE! FOUR!"
+NEXT: Final = "FIVE"
+"""A beginning that no model would choose: one that starts anew does not look as if it went on."""
 
 PUZZLES: Final = (
     "A farmer has 17 sheep. All but 9 run away. He buys twice as many as are left, then sells a third of all"

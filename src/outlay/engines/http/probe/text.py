@@ -45,7 +45,7 @@ async def prefix(subject: Subject) -> None:
         subject.say("prefix", "refused" if got.error[:1] == "4" else "unknown", got.error, remedy)
         return
     said = content(got).strip()
-    new = said.removeprefix(words.BEGUN).strip(" ,.\n*").lower()
+    new = said.removeprefix(words.BEGUN).strip(" ,.!\n*").upper()
     if new.startswith(words.NEXT):
         subject.say("prefix", "honoured", f"The beginning of an answer went on with {words.NEXT!r}.")
     else:

@@ -26,7 +26,8 @@ async def effort(subject: Subject) -> None:
     remedy = "Leave mode empty: an effort would buy the same answer."
     field = "reasoning_effort"
     low, high = {field: LOW}, {field: HIGH}
-    if _no_pair(subject, "effort", await _pair(subject, words.PUZZLES[0], GLANCE, low, high), field, remedy):
+    glance = await _pair(subject, words.PUZZLES[0], GLANCE, low, high)
+    if _no_pair(subject, "effort", glance, field, remedy) or _same(subject, "effort", glance, remedy):
         return
     pairs: list[tuple[Got, Got]] = []
     for puzzle in words.PUZZLES:
@@ -57,7 +58,8 @@ async def modes(subject: Subject) -> None:
     field = "chat_template_kwargs"
     for most in (GLANCE, PUZZLE):
         off, on = await _pair(subject, words.PUZZLES[0], most, thinking(False), thinking(True))
-        if _no_pair(subject, "think mode", (off, on), field, remedy):
+        pair = (off, on)
+        if _no_pair(subject, "think mode", pair, field, remedy) or _same(subject, "think mode", pair, remedy):
             return
     subject.thought = max(thought_of(off), thought_of(on))
     told = f"{length(off)} with thinking off, {length(on)} with it on"
@@ -110,7 +112,7 @@ async def _pair(
 
 
 def _no_pair(subject: Subject, capability: str, pair: tuple[Got, Got], name: str, remedy: str) -> bool:
-    """Whether there is nothing to compare: refused or failed, or the same words; says so."""
+    """Whether there is nothing to compare, since one was refused or failed; says so."""
     for got in pair:
         if name in got.refused:
             subject.refused(capability, got, name, remedy)
@@ -118,12 +120,16 @@ def _no_pair(subject: Subject, capability: str, pair: tuple[Got, Got], name: str
         if got.error:
             subject.failed(capability, got)
             return True
-    less, more = pair
-    # Words alike and cut alike: what is to come cannot hang on the field.
-    if text(less, 0) and text(less, 0) == text(more, 0) and cut(less) == cut(more):
-        subject.say(capability, "ignored", "Both ways the same text came back.", remedy)
-        return True
     return False
+
+
+def _same(subject: Subject, capability: str, pair: tuple[Got, Got], remedy: str) -> bool:
+    """Whether words and counts are alike: what is to come cannot hang on the field; says so."""
+    less, much = pair
+    alike = bool(text(less)) and text(less) == text(much) and own(less, PUZZLE) == own(much, PUZZLE)
+    if alike:
+        subject.say(capability, "ignored", "Both ways the same text came back.", remedy)
+    return alike
 
 
 def more(less: Got, much: Got) -> bool:

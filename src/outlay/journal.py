@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, final
 
@@ -45,7 +45,8 @@ class Journal:
         self._lock: IO[bytes] | None = None
         with self._told():
             if self.path != ":memory:":
-                private(Path(path))  # SQLite gives its other files the mode of the first
+                with suppress(OSError):  # what is wrong with the path, the database tells
+                    private(Path(path))  # SQLite gives its other files the mode of the first
             self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -70,15 +71,16 @@ class Journal:
         Raises:
             ResumeError: It holds another run, and what differs; or another process is at work on it.
         """
-        self._claim()
+        self.claim()
         with self._told():
             known = dict(self._db.execute("SELECT key, value FROM meta"))
-            if known != fingerprint and self._holds_nothing():
-                self._db.execute("BEGIN")
-                self._db.execute("DELETE FROM meta")
-                self._db.execute("DELETE FROM lines")
-                self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
-                self._db.execute("COMMIT")
+            if not known or (known != fingerprint and self._holds_nothing()):
+                with self._db:
+                    self._db.execute("BEGIN")
+                    if known:
+                        self._db.execute("DELETE FROM meta")
+                        self._db.execute("DELETE FROM lines")
+                    self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
                 return False
         changed = sorted(key for key in {*known, *fingerprint} if known.get(key) != fingerprint.get(key))
         if changed:
@@ -98,7 +100,7 @@ class Journal:
         steps = self._db.execute("SELECT body FROM lines WHERE kind = 'step'")
         return not any(op[0] == "buy" for (body,) in steps for op in decode(body)["ops"])
 
-    def _claim(self) -> None:
+    def claim(self) -> None:
         """Two processes would each spend the whole budget. The lock ends with its process, however that ends."""
         if self.path == ":memory:" or self._lock is not None:
             return
@@ -183,3 +185,34 @@ def receipt(directory: Path, prompt_id: str) -> dict[str, Any] | None:
     finally:
         journal.close()
     return json.loads(rows[-1]) if rows else None
+
+
+FILES = ("answers.jsonl", "answers.part", "errors.jsonl")
+"""What a run keeps beside its journal."""
+
+
+def forget(directory: Path) -> tuple[Path, ...]:
+    """Delete the files of a run, and the directory if nothing else is in it; which files there were.
+
+    Raises:
+        ResumeError: It is no run directory, or a process is at work on it.
+    """
+    path = directory / "journal.db"
+    if not path.exists():
+        raise ResumeError(
+            f"{directory} is no run directory: it has no journal.db; give the directory of a run"
+        )
+    journal = Journal(path)
+    try:
+        journal.claim()
+    finally:
+        journal.close()
+    names = (*FILES, "journal.db-wal", "journal.db-shm", "journal.db-lock", "journal.db")
+    gone = tuple(directory / name for name in names if (directory / name).exists())
+    for (
+        file
+    ) in gone:  # the journal last: what is left of a deletion that was cut short is still a run directory
+        file.unlink()
+    if not any(directory.iterdir()):
+        directory.rmdir()
+    return gone

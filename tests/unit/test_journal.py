@@ -131,6 +131,7 @@ def test_another_run_is_refused_with_what_changed_and_what_to_do(
 ):
     journal = Journal(tmp_path / "journal.db")
     journal.identify(RUN)
+    journal.append(lines(1))
     with pytest.raises(ResumeError, match=said) as refused:
         journal.identify(other)
     assert "-o" in str(refused.value)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final, Protocol
 
-from outlay.cli import bench, demo, import_, models, plan, policies, receipt, run, strategies
+from outlay.cli import bench, demo, forget, import_, models, plan, policies, prices, receipt, run, strategies
 
 
 class Command(Protocol):
@@ -33,9 +33,11 @@ COMMANDS: Final[dict[str, Command]] = {
     "plan": plan,
     "demo": demo,
     "receipt": receipt,
+    "forget": forget,
     "import": import_,
     "bench": bench,
     "models": models,
+    "prices": prices,
     "strategies": strategies,
     "policies": policies,
 }

@@ -16,9 +16,9 @@ def outcome_of(settled: Settled, abstain: float = 0.0) -> str:
         return "abstained" if settled.belief < abstain else "answered"
     if settled.drawn:
         return "no_answer_found"
-    if any("error" in line for line in settled.lines):
-        return "failed"
-    return "out_of_budget" if settled.reason in (NO_MONEY, GAVE_UP, DEADLINE) else "abstained"
+    if settled.reason in (NO_MONEY, GAVE_UP, DEADLINE):
+        return "out_of_budget"
+    return "failed" if any("error" in line for line in settled.lines) else "abstained"
 
 
 def answer_of(settled: Settled, abstain: float, twins: Sequence[Prompt] = ()) -> list[Answer]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, final
 
 import msgspec
@@ -22,7 +22,7 @@ from outlay.driver.closing import ending, looked_at, totals, troubles
 from outlay.driver.job import Job, Progress, Summary
 from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
 from outlay.engines.base import Engine
-from outlay.errors import EngineError
+from outlay.errors import EngineError, ResumeError
 from outlay.journal import Journal, JournalLine
 from outlay.market import Market, Settled
 from outlay.types import Answer, Call, Cost, Delivery, Usage
@@ -90,15 +90,33 @@ class _Run:
     def _replay(self) -> None:
         """Feed the market with the journal; deliveries between two steps in the order of dispatch, as they were."""
         back = self._back
-        for line in self.journal.read():
-            if line.kind == "done":
-                back[line.key] = _delivery(line.body)
-            elif line.kind != "answer":
-                self._deliver(back)
+        seen: set[str] = set()
+        for number, line in enumerate(self.journal.read(), 1):
+            if line.kind == "answer":
+                continue
+            with self._understood(number, line):
+                if line.kind == "done":
+                    if line.key in seen:
+                        raise ResumeError(f"{line.key!r} comes back twice")
+                    seen.add(line.key)
+                    back[line.key] = _delivery(line.body)
+                    continue
                 body = journals.decode(line.body)
                 self._before_ms = max(self._before_ms, body.get("ms", 0))
-                self.market.replay(line.kind, body)
+            self._deliver(back)
+            self.market.replay(line.kind, body)
         self._replayed = self.market.calls_made - len(self.market.flight) + len(back)
+
+    @contextmanager
+    def _understood(self, number: int, line: JournalLine) -> Iterator[None]:
+        try:
+            yield
+        except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, ResumeError) as error:
+            raise ResumeError(
+                f"{self.journal.path}: line {number}, {line.kind} {line.key!r}, is damaged ({error}); what it settled "
+                "is not known, so the run cannot go on; its answers so far are in answers.jsonl, and another "
+                "directory with -o starts anew"
+            ) from None
 
     def _deliver(self, back: dict[str, Delivery]) -> None:
         for key in [key for key in self.market.flight if key in back]:

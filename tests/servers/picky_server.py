@@ -180,7 +180,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/seen":
             self.say(200, dict(SEEN))
         elif self.path == "/props" and OPTIONS.get("llama"):
-            self.say(200, {"default_generation_settings": {"n_ctx": 2048}})
+            self.say(
+                200, {"default_generation_settings": {"n_ctx": 2048, "params": {"top_k": 40, "min_p": 0.05}}}
+            )
         elif self.path != "/v1/models" or OPTIONS.get("no_list"):
             self.say(404, {"error": {"message": f"no such path {self.path}"}})
         elif self.key_is_right():

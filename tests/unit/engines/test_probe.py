@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from outlay.engines.http.asking import Line, Purse
+from outlay.engines.http.chat import LLAMA_PLAIN
 from outlay.engines.http.probe import CAPABILITIES, Report, at_most, probe
 from outlay.engines.http.roster import Listed, served
 from outlay.errors import UpstreamError, UsageError
@@ -226,14 +227,17 @@ def test_llama_cpp_is_recognized_and_tells_its_context():
         [one] = listed(llama)
         assert one.server == "llama.cpp"
 
-        async def run() -> Report:
+        async def run(extra: dict[str, float]) -> Report:
             line = Line(llama)
             try:
-                return await probe(line, one)
+                return await probe(line, one, extra=extra)
             finally:
                 await line.close()
 
-        assert asyncio.run(run()).context == 2048
+        report = asyncio.run(run({}))
+        assert report.context == 2048
+        assert "cuts its samples, by top_k 40 and min_p 0.05" in str(report.findings)
+        assert asyncio.run(run(dict(LLAMA_PLAIN))).status("plain samples") == "honoured"
 
 
 def test_an_endpoint_that_is_not_there_or_lists_nothing_says_so():

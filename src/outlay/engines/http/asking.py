@@ -18,7 +18,7 @@ import msgspec
 from outlay.config.settings import UNKNOWN
 from outlay.engines.http import chat
 from outlay.errors import UpstreamError, UsageError
-from outlay.types import Arm, Ask, Budget, Call, Cost, Message, Price, Usage, cost_of
+from outlay.types import NOTHING, Arm, Ask, Budget, Call, Cost, Message, Price, Usage, cost_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -182,8 +182,16 @@ class _Signed(msgspec.Struct):
 class Asker:
     """Asks one model; remembers the fields that it refuses, and never asks for more than the purse holds."""
 
-    def __init__(self, line: Line, model: str, purse: Purse, price: Price = UNKNOWN) -> None:
-        self.line, self.model, self.purse, self._price = line, model, purse, price
+    def __init__(
+        self,
+        line: Line,
+        model: str,
+        purse: Purse,
+        price: Price = UNKNOWN,
+        extra: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        """Nothing is asked yet. `extra` is added to every request, as in a run."""
+        self.line, self.model, self.purse, self._price, self._extra = line, model, purse, price, extra
         self.cap_name = "max_tokens"
         self._refused: dict[tuple[str, str], str] = {}
         self._frame = FRAME
@@ -294,7 +302,8 @@ class Asker:
 
     async def _post(self, messages: tuple[Message, ...], most: int, fields: Mapping[str, Any]) -> Answer:
         said = [message._asdict() for message in messages]
-        return await self.line.post({"model": self.model, "messages": said, self.cap_name: most, **fields})
+        asked = {"model": self.model, "messages": said, self.cap_name: most, **fields, **self._extra}
+        return await self.line.post(asked)
 
     def _heard(self, raw: bytes, call: Call, size: int, refused: Mapping[str, str]) -> Got:
         try:

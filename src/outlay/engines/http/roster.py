@@ -1,12 +1,14 @@
 """The models that an endpoint lists, and what it tells about them and itself."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from outlay.engines.http.asking import Line
+from outlay.engines.http.chat import LLAMA_PLAIN
 from outlay.errors import UpstreamError
-from outlay.types import MILLION, NANO, Price
+from outlay.types import MILLION, NANO, NOTHING, Price
 
 LLAMA = "llama.cpp"
 
@@ -51,15 +53,36 @@ async def served(line: Line) -> list[Listed]:
         ) from None
 
 
-async def llama_context(line: Line) -> int:
-    """Tokens of one slot of llama.cpp's server, which it tells beside the API; 0 where there is no such thing."""
-    root = line.url.removesuffix("/v1")
+class Llama(NamedTuple):
+    """What llama.cpp's server tells beside the API; 0 where it does not.
+
+    Attributes:
+        context: Tokens of prompt and answer together, of one slot.
+        sampler: What it samples with unless a request says otherwise, as far as it cuts the distribution.
+    """
+
+    context: int = 0
+    sampler: Mapping[str, float] = NOTHING
+
+
+async def llama(line: Line) -> Llama:
+    """Ask llama.cpp's server for its properties."""
     try:
-        status, _, raw = await line.get(f"{root}/props")
-        told = msgspec.json.decode(raw) if status == 200 else {}
-        return _count(told["default_generation_settings"]["n_ctx"])
-    except (OSError, UpstreamError, msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
-        return 0
+        status, _, raw = await line.get(f"{line.url.removesuffix('/v1')}/props")
+        told = msgspec.json.decode(raw)["default_generation_settings"] if status == 200 else {}
+        params = told.get("params", told)
+        sampler = {name: params[name] for name in LLAMA_PLAIN if isinstance(params.get(name), int | float)}
+        return Llama(_count(told.get("n_ctx")), sampler)
+    except (
+        OSError,
+        UpstreamError,
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):
+        return Llama()
 
 
 def _listed(one: dict[str, Any]) -> Listed:

@@ -5,18 +5,19 @@ more of it makes longer answers, a cap where what came back is within it, a sche
 that nobody would choose. A few small requests per model, paid from a purse and never beyond it; see `at_most`.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from outlay.config.settings import UNKNOWN
 from outlay.engines.http.asking import FRAME, Asker, Line, Purse
 from outlay.engines.http.probe.findings import CAPABILITIES, Finding, Report, Status
-from outlay.engines.http.probe.samples import note_context, samples
+from outlay.engines.http.probe.samples import note_context, note_sampler, samples
 from outlay.engines.http.probe.subject import GLANCE, PUZZLE, STORY, THOUGHT, Stopped, Subject
 from outlay.engines.http.probe.text import greedy, prefix, schema
 from outlay.engines.http.probe.thought import CAPS, cap, effort, modes, thinking
-from outlay.engines.http.roster import LLAMA, Listed, llama_context
+from outlay.engines.http.roster import LLAMA, Listed, Llama, llama
 from outlay.techniques import probe as words
-from outlay.types import Cost, Price, Usage, cost_of
+from outlay.types import NOTHING, Cost, Price, Usage, cost_of
 
 _CALLS: Final = (
     # bytes of the prompt, cap, copies, times
@@ -38,7 +39,14 @@ def at_most(price: Price = UNKNOWN) -> tuple[int, Cost]:
     return sum(times for *_, times in _CALLS), cost_of(price, Usage(prompts, answers), 0)
 
 
-async def probe(line: Line, listed: Listed, *, purse: Purse | None = None, price: Price = UNKNOWN) -> Report:
+async def probe(
+    line: Line,
+    listed: Listed,
+    *,
+    purse: Purse | None = None,
+    price: Price = UNKNOWN,
+    extra: Mapping[str, Any] = NOTHING,
+) -> Report:
     """Find out what one model of an endpoint honours.
 
     Args:
@@ -46,15 +54,16 @@ async def probe(line: Line, listed: Listed, *, purse: Purse | None = None, price
         listed: The model, with what the endpoint tells about it.
         purse: What may be spent; by default whatever it takes, see `at_most`.
         price: To count dollars by.
+        extra: Fields of every request, as in a run.
 
     Raises:
         UpstreamError: The endpoint cannot serve the model at all.
     """
     purse = purse or Purse()
     before, calls = purse.spent, purse.calls
-    subject, why = Subject(Asker(line, listed.name, purse, price), listed), ""
+    subject, why = Subject(Asker(line, listed.name, purse, price, extra), listed), ""
     try:
-        await _all(subject, line)
+        await _all(subject, line, extra)
     except Stopped as stop:
         why = str(stop)
     left = why or "Not asked"
@@ -70,11 +79,12 @@ async def probe(line: Line, listed: Listed, *, purse: Purse | None = None, price
     )
 
 
-async def _all(subject: Subject, line: Line) -> None:
+async def _all(subject: Subject, line: Line, extra: Mapping[str, Any]) -> None:
     await samples(subject)
-    if subject.server == LLAMA:
-        subject.context = await llama_context(line) or subject.context
+    told = await llama(line) if subject.server == LLAMA else Llama()
+    subject.context = told.context or subject.context
     note_context(subject)
+    note_sampler(subject, {**told.sampler, **extra})
     await effort(subject)
     await modes(subject)
     await cap(subject)

@@ -14,6 +14,7 @@ CAPABILITIES: Final = (
     "logprobs",
     "usage",
     "usage with n",
+    "plain samples",
     "greedy",
     "cached tokens",
     "stop",

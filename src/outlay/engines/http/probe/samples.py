@@ -1,9 +1,10 @@
 """Copies, seeds and counts: the same seed twice, then another seed and two copies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from outlay.engines.http.asking import Got
+from outlay.engines.http.chat import LLAMA_PLAIN
 from outlay.engines.http.probe.subject import STORY, Stopped, Subject, own, text
 from outlay.techniques import probe as words
 
@@ -147,4 +148,25 @@ def note_context(subject: Subject) -> None:
             "unknown",
             "The endpoint does not tell.",
             "A prompt that is too long is refused when it is sent, and named in the answers.",
+        )
+
+
+def note_sampler(subject: Subject, cuts: Mapping[str, object]) -> None:
+    """Say whether samples come from the whole distribution; only llama.cpp tells."""
+    told = {name: cuts[name] for name in LLAMA_PLAIN if name in cuts}
+    if len(told) < len(LLAMA_PLAIN):
+        subject.say("plain samples", "unknown", "The endpoint does not tell how it samples.")
+        return
+    shown = " and ".join(
+        f"{name} {value:g}" for name, value in told.items() if isinstance(value, int | float)
+    )
+    if told == LLAMA_PLAIN:
+        subject.say("plain samples", "honoured", f"It samples with {shown}.")
+    else:
+        plain = ", ".join(f"{name} = {value}" for name, value in LLAMA_PLAIN.items())
+        subject.say(
+            "plain samples",
+            "ignored",
+            f"Unless told otherwise it cuts its samples, by {shown}.",
+            f"Write extra = {{{plain}}} in [[endpoint]] of a config; outlay init does.",
         )

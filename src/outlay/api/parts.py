@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 BASE_URL: Final = "OPENAI_BASE_URL"
 
-CheckFunction = Callable[..., bool | None]
-"""A check: takes any of `prompt`, `answer` and `text` by name; None where it does not apply."""
+CheckFunction = Callable[..., bool | tuple[bool | None, str] | None]
+"""A check: takes any of `prompt`, `answer` and `text` by name; None where it does not apply. It may say why not:
+`(False, "the total is missing")`."""
 Same = Callable[[str, str], bool]
 """Whether two answers are the same."""
 

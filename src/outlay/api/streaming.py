@@ -66,7 +66,7 @@ class Stream:
 
     @property
     def result(self) -> Result:
-        """What came of the run; of one that was left early, the answers that were settled.
+        """What came of the run; of one that was left early, what was settled and the best so far of what was not.
 
         Raises:
             UsageError: The run has not ended, or was cancelled.

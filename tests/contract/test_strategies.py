@@ -92,18 +92,20 @@ def test_offers_are_the_same_each_time_and_none_stands_twice_on_a_menu(
 @every_roster
 @settings(max_examples=25)
 @given(buys)
-def test_a_greedy_arm_is_offered_at_most_once_and_one_copy_of_it(
+def test_a_greedy_arm_is_asked_the_same_at_most_once_and_for_one_copy(
     name: str, arms: str, buys: list[tuple[int, int, bool | None]]
 ):
     played = Played(name, arms)
+    asked: set[object] = set()
     for at, answer, value in buys:
-        made = {draw.arm for draw in played.evidence.draws}
         greedy = [offer for offer in played.menu if offer.arm == GREEDY.name and offer.effect == "draw"]
         assert all(offer.most == 1 for offer in greedy)
-        assert not (greedy and GREEDY.name in made)
+        assert not asked & {offer.do for offer in greedy}
         assert all(offer.most >= 1 for offer in played.menu)
-        if not played.menu or not played.buy(played.menu[at % len(played.menu)], answer, value):
+        bought = played.menu[at % len(played.menu)] if played.menu else None
+        if bought is None or not played.buy(bought, answer, value):
             return
+        asked |= {bought.do} if bought in greedy else set()
 
 
 @every_strategy

@@ -34,16 +34,16 @@ def _verdict(prompt: Prompt, arm: Arm, text: str, answer: str, handle: str, abou
 
 
 @lru_cache(maxsize=1 << 14)
-def _then(prompt: Prompt, arm: Arm) -> Offer:
+def then(prompt: Prompt, arm: Arm) -> Offer:
     """The verdict that a draw will get; it is the same at every stop of a prompt."""
     return _verdict(prompt, arm, "", "", "", -1)
 
 
-def draws(prompt: Prompt, arms: Arms, evidence: Evidence, then: Arm | None = None) -> tuple[Offer, ...]:
-    """One further answer of every model, cheap to dear; a greedy one only once. `then` is who will look at it."""
+def draws(prompt: Prompt, arms: Arms, evidence: Evidence, look: Arm | None = None) -> tuple[Offer, ...]:
+    """One further answer of every model, cheap to dear; a greedy one only once. `look` is who will look at it."""
     made = {draw.arm for draw in evidence.draws if draw.kind == "sample"}
     ask = Ask(prompt.messages)
-    after = _then(prompt, then) if then else None
+    after = then(prompt, look) if look else None
     return tuple(
         Offer(
             "sample",

@@ -3,7 +3,20 @@
 import argparse
 from typing import Final, Protocol
 
-from outlay.cli import bench, demo, forget, import_, models, plan, policies, prices, receipt, run, strategies
+from outlay.cli import (
+    bench,
+    demo,
+    doctor,
+    forget,
+    import_,
+    models,
+    plan,
+    policies,
+    prices,
+    receipt,
+    run,
+    strategies,
+)
 
 
 class Command(Protocol):
@@ -36,6 +49,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "forget": forget,
     "import": import_,
     "bench": bench,
+    "doctor": doctor,
     "models": models,
     "prices": prices,
     "strategies": strategies,

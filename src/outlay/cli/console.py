@@ -29,7 +29,8 @@ def table(*columns: str, right: str = "") -> Table:
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for at, column in enumerate(columns):
         number = chr(ord("a") + at) in right
-        made.add_column(column, justify="right" if number else "left", no_wrap=number)
+        # Folded and not cut: what is cut, such as the end of an address, cannot be copied.
+        made.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
     return made
 
 

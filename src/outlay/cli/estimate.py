@@ -11,9 +11,10 @@ from typing import NamedTuple, final
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from outlay.api import BASE_URL, engines_for, priced
+from outlay.api.parts import BASE_URL, engines_for, priced
 from outlay.cli.console import count, facts, out, table
-from outlay.config import Settings, amount_of, arms_for, show_amount
+from outlay.config import Settings, amount_of, arms_for, model_name, show_amount
+from outlay.config.prices import no_longer, quotes, with_prices
 from outlay.engines.base import Engine
 from outlay.errors import UsageError
 from outlay.inputs import Rows, read
@@ -44,11 +45,13 @@ class Plan:
         rows: The input.
         offers: Models, cheap to dear.
         budget: What might be spent; perhaps nothing was said.
+        priced_by: The tables, with their days, from which prices were taken that nobody wrote.
     """
 
     rows: Rows
     offers: tuple[Offer, ...]
     budget: Budget
+    priced_by: tuple[str, ...] = ()
 
 
 def estimate(file: str, settings: Settings) -> Plan:
@@ -57,14 +60,22 @@ def estimate(file: str, settings: Settings) -> Plan:
     Raises:
         UsageError: The file cannot be read, or the models mean nothing.
     """
-    arms = arms_for(settings, endpoint=BASE_URL in environ)
-    priced(arms, settings.budget)
+    bare = priced(arms_for(settings, endpoint=BASE_URL in environ), settings)
+    arms = with_prices(bare, settings, environ)
     rows = read(file, default_answer=settings.answer, limit=settings.limit)
     if not rows.prompts and not rows.errors:
         raise UsageError(f'{file} holds no rows; write one object a line: {{"prompt": "…"}}')
+    no_longer(rows.prompts, arms, settings, environ)
     engines = engines_for(arms, settings)
-    offers = [_offer(arm, engines[arm.engine], rows.prompts) for arm in arms]
-    return Plan(rows, tuple(dict.fromkeys(offers)), settings.budget)
+    offers = [_offer(arm, engines[arm.engine], rows.prompts) for arm in arms if arm.role == "model"]
+    return Plan(rows, tuple(dict.fromkeys(offers)), settings.budget, _tables(settings))
+
+
+def _tables(settings: Settings) -> tuple[str, ...]:
+    """Where the prices are from that nobody wrote."""
+    arms = arms_for(settings, endpoint=BASE_URL in environ)
+    found = quotes(arms, settings, environ).values()
+    return tuple(dict.fromkeys(quote.source for quote in found if quote.counts))
 
 
 def _offer(arm: Arm, engine: Engine, prompts: Sequence[Prompt]) -> Offer:
@@ -73,7 +84,7 @@ def _offer(arm: Arm, engine: Engine, prompts: Sequence[Prompt]) -> Offer:
 
     low = sum_of(engine.expected, 1)
     expected, worst = sum_of(engine.expected, arm.max_tokens), sum_of(engine.worst, arm.max_tokens)
-    return Offer(arm.name.removesuffix(":greedy"), Range(low, expected, worst))
+    return Offer(model_name(arm.name), Range(low, expected, worst))
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
@@ -105,6 +116,7 @@ def data(plan: Plan) -> dict[str, object]:
             for offer in plan.offers
         },
         "estimated": True,
+        "prices_from": list(plan.priced_by),
     }
 
 
@@ -127,6 +139,8 @@ def render(plan: Plan) -> RenderableType:
     if accounts and rows.prompts:
         limits = " and ".join(show_amount(unit, limit) for unit, limit in accounts.items())
         parts += [f"[bold]{limits}[/] buys, as expected, of one model alone", "", _buys(plan), ""]
+    if plan.priced_by:
+        parts += [f"Dollars by {escape(' and '.join(plan.priced_by))}; see outlay prices.", ""]
     parts.append(
         "How many answers will be right is unknown without a fit or a paid pilot. Nothing was spent."
     )

@@ -51,6 +51,13 @@ def add_answers(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     return group
 
 
+def directory(text: str) -> Path:
+    """A directory on the command line; an empty word is a variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a directory, such as -o tasks.outlay")
+    return Path(text)
+
+
 def output(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     """The last group of options."""
     return parser.add_argument_group("what comes out")
@@ -79,8 +86,8 @@ def settings_from(args: argparse.Namespace) -> "Settings":
         for name in ("answer", "limit", "strategy", "policy", "seed", "abstain")
     }
     flags = {name: value for name, value in given.items() if value is not None}
-    if getattr(args, "models", None):
-        flags["pick"] = tuple(name.strip() for name in args.models.split(",") if name.strip())
+    if getattr(args, "models", None) is not None:
+        flags["pick"] = tuple(name.strip() for name in args.models.split(","))
     if getattr(args, "budget", None):
         flags["budget"] = parse_budget(*args.budget)
     if getattr(args, "check", None):

@@ -55,6 +55,8 @@ def prepare(file: str, settings: Settings) -> Prepared:
             "--grade reads the file twice, and standard input can be read once; write it to a file"
         )
     models = models_for(settings)  # before the file, which may be long
+    if settings.directory is not None:
+        usable(settings.directory)
     rows = read(file, default_answer=settings.answer, limit=settings.limit)
     if not rows.prompts and not rows.errors:
         raise UsageError(f'{file} holds no rows; write one object a line: {{"prompt": "…"}}')
@@ -62,6 +64,19 @@ def prepare(file: str, settings: Settings) -> Prepared:
     placed = replace(settings, directory=directory)
     job = job_of(placed, models, rows.prompts, settings.check, rows.digest)
     return Prepared(file, rows, placed, job, directory)
+
+
+def usable(directory: Path) -> None:
+    """Refuse a place where a run cannot live.
+
+    Raises:
+        UsageError: Something that is no directory is there.
+    """
+    for place in (directory, *directory.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(
+                f"-o {directory}: {place} is a file; name a directory, such as -o {place}.outlay"
+            )
 
 
 def directory_beside(file: str) -> Path:

@@ -45,14 +45,15 @@ class Lines:
 
 def sentence(progress: "Progress") -> str:
     """All of it in one line."""
-    parts = [
-        f"{progress.settled:,} of {progress.prompts:,} prompts done",
-        f"spent {spent(progress)}",
-        pace(progress),
-    ]
+    parts = [done(progress), f"spent {spent(progress)}", pace(progress)]
     if progress.replayed:
         parts.append(f"{progress.replayed:,} calls from before")
     return ", ".join(filter(None, [*parts, left(progress)]))
+
+
+def done(progress: "Progress") -> str:
+    """Prompts, and calls: a rule that shares one budget settles most prompts at the very end."""
+    return f"{progress.settled:,} of {progress.prompts:,} prompts done, {progress.calls:,} calls"
 
 
 def spent(progress: "Progress") -> str:
@@ -76,11 +77,30 @@ def share(progress: "Progress") -> float:
 
 
 def left(progress: "Progress") -> str:
-    """An estimate of the time left; empty before anything can be said."""
-    done = share(progress)
-    if done < 0.02 or done >= 1 or progress.elapsed_ms < 1000:
+    """An estimate of the time left; empty before anything can be said.
+
+    What comes first ends the run: all prompts done, or a budget spent. A budget need not be spent, so that its end is
+    a bound; that of the prompts is a guess from those that are done.
+    """
+    if share(progress) >= 1 or progress.elapsed_ms < 1000:
         return ""
-    return f"about {show_amount('s', round(progress.elapsed_ms * (1 - done) / done / 1000) * 1000)} left"
+    by_prompts = _rest(progress, progress.settled / max(progress.prompts, 1))
+    limits = progress.budget.limits()
+    by_money = [_rest(progress, _used(progress, unit) / limits[unit]) for unit in limits if unit != "s"]
+    by_time = limits["s"] - progress.elapsed_ms if "s" in limits else None
+    bounds = [rest for rest in (*by_money, by_time) if rest is not None]
+    if by_prompts is not None and by_prompts <= min(bounds, default=by_prompts):
+        return f"about {_seconds(by_prompts)} left"
+    return f"at most {_seconds(min(bounds))} left" if bounds else ""
+
+
+def _rest(progress: "Progress", part: float) -> float | None:
+    """Milliseconds that the rest takes if it goes on as the part that is done; None where that is too little."""
+    return progress.elapsed_ms * (1 - part) / part if part >= 0.02 else None
+
+
+def _seconds(ms: float) -> str:
+    return show_amount("s", max(round(ms / 1000), 1) * 1000)
 
 
 def _used(progress: "Progress", unit: str) -> int:
@@ -111,7 +131,6 @@ def _live() -> Iterator[Watch]:
                 return
             last = now
             rest = " · ".join(filter(None, [pace(progress), left(progress)]))
-            done = f"{progress.settled:,}/{progress.prompts:,} prompts"
-            bar.update(task, completed=share(progress), done=done, spent=spent(progress), rest=rest)
+            bar.update(task, completed=share(progress), done=done(progress), spent=spent(progress), rest=rest)
 
         yield watch

@@ -22,7 +22,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("which one")
     group.add_argument("id", metavar="ID", help="id of the prompt")
     group.add_argument(
-        "-o", dest="output", type=Path, metavar="DIR", help="the run (the newest *.outlay here)"
+        "-o", dest="output", type=shared.directory, metavar="DIR", help="the run (the newest *.outlay here)"
     )
     shared.end(shared.output(parser), "the row of the answer")
 

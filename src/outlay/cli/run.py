@@ -1,7 +1,6 @@
 """`outlay run`: answer prompts within a budget."""
 
 import argparse
-from pathlib import Path
 
 from outlay.cli import options as shared
 
@@ -51,7 +50,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="of every random choice (0)")
     group = shared.output(parser)
     group.add_argument(
-        "-o", dest="output", type=Path, metavar="DIR", help="where the run lives (FILE.outlay)"
+        "-o", dest="output", type=shared.directory, metavar="DIR", help="where the run lives (FILE.outlay)"
     )
     group.add_argument("--quiet", action="store_true", help="no progress and no summary; the exit code tells")
     shared.end(group, "the summary")

@@ -15,6 +15,10 @@ LONGEST: Final = 600
 """Characters of the text that are shown."""
 MOST: Final = 16
 """Purchases that are shown one by one; of more, those in the middle are summed up."""
+BESIDE: Final = 28
+"""Characters of a remark that stand in its row; longer ones stand below the table."""
+TOLD: Final = 300
+"""Characters of one remark."""
 REASONS: Final = {
     "no offer is worth its price": "nothing more that could be bought was worth its cost",
     "nothing offered": "there was nothing more to buy",
@@ -40,7 +44,7 @@ def render(row: Mapping[str, Any]) -> RenderableType:
         said.append(("stopped", escape(REASONS.get(reason, reason))))
     parts: list[RenderableType] = [facts(said)]
     if purchases := receipt.get("purchases"):
-        parts += ["", _purchases(purchases)]
+        parts += ["", *_purchases(purchases)]
     return Group(*parts)
 
 
@@ -57,7 +61,9 @@ def _cost(cost: Mapping[str, float]) -> str:
     return ", ".join(shown)
 
 
-def _purchases(purchases: list[Mapping[str, Any]]) -> RenderableType:
+def _purchases(purchases: list[Mapping[str, Any]]) -> list[RenderableType]:
+    """The table, and below it the remarks that are too long for a cell, by number."""
+    notes: list[str] = []
     dollars = any(one.get("usd") for one in purchases)
     columns = ["bought", "from", "copies", "tokens", "seconds", *(["dollars"] if dollars else [])]
     made = table(*columns, "sure before", "after", "", right="cdefgh"[: len(columns)])
@@ -75,8 +81,19 @@ def _purchases(purchases: list[Mapping[str, Any]]) -> RenderableType:
         cells += [f"{one.get('tok', 0):,}", f"{one.get('s', 0):.3f}"]
         cells += [show_amount("usd", round(one.get("usd", 0) * NANO))] if dollars else []
         before, after = one.get("belief") or (None, None)
-        made.add_row(*cells, _sure(before), _sure(after), _remark(one))
-    return made
+        made.add_row(*cells, _sure(before), _sure(after), _beside(_remark(one), notes))
+    if not notes:
+        return [made]
+    return [made, "", facts([(f"({at})", escape(note)) for at, note in enumerate(notes, 1)])]
+
+
+def _beside(remark: str, notes: list[str]) -> str:
+    """What stands in the row: the remark, or the number of its note."""
+    if len(remark) <= BESIDE:
+        return escape(remark)
+    if remark not in notes:
+        notes.append(remark)
+    return f"({notes.index(remark) + 1})"
 
 
 def _sure(belief: object) -> str:
@@ -89,6 +106,13 @@ def _remark(purchase: Mapping[str, Any]) -> str:
         f"cut to {purchase['capped']} tokens: the budget paid for no more" if "capped" in purchase else "",
         "to compare" if purchase.get("even") else "",
         f"in part {purchase['part']}" if "part" in purchase else "",
-        str(purchase.get("error", "")),
+        _told(purchase.get("message")),
+        _told(purchase.get("error")),
     ]
-    return escape("; ".join(filter(None, said)))
+    return "; ".join(filter(None, said))
+
+
+def _told(words: object) -> str:
+    """What an endpoint or a check said, on one line."""
+    flat = " ".join(str(words or "").split())
+    return flat if len(flat) <= TOLD else f"{flat[: TOLD - 1]}…"

@@ -186,7 +186,7 @@ def _elsewhere(arms: Sequence[Arm], found: Mapping[str, Quote]) -> str:
         if quote := found.get(arm.name):
             row = quote.row
             return (
-                f". {quote.source} lists {row.name} at {per_million(row.input)}/{per_million(row.output)} for "
+                f"; {quote.source} lists {row.name} at {per_million(row.input)}/{per_million(row.output)} for "
                 f"{row.provider or 'it'}, which counts for its own host alone: if your endpoint bills that, "
                 'write so, or prices = "table" in a config file'
             )

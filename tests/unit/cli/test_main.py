@@ -66,6 +66,10 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]):
         (("run", "x", "--budget", "1tok", "--abstain", "2"), "between 0 and 1"),
         (("run", "x", "--budget", "1tok", "--limit", "0"), "limit"),
         (("run", "x", "--budget", "1tok", "--config", "no.toml"), "no.toml"),
+        (("run", "x", "--budget", "1tok", "--models", ""), "a model without a name"),
+        (("run", "x", "--budget", "1tok", "--models", ","), "a model without a name"),
+        (("run", "x", "--budget", "1tok", "-o", ""), "it is empty; name a directory"),
+        (("receipt", "x", "-o", ""), "it is empty; name a directory"),
         (("run", "-", "--budget", "1tok", "--grade"), "--grade reads the file twice"),
         (("plan", "none.jsonl"), "no such file"),
         (("receipt", "a"), "no run here"),
@@ -89,6 +93,23 @@ def test_a_dollar_budget_without_a_price_is_refused(
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     assert run("run", "x", "--budget", "2usd", "--models", "small,big@1/2") == exits.USAGE
     assert "needs the price of small; write --models small@0.15/0.60" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("price", ["x/y", "1", "1/2/3"])
+def test_a_mistyped_price_is_an_error_and_no_name(
+    price: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert run("run", "x", "--budget", "1ktok", "--models", f"a@{price}") == exits.USAGE
+    assert "small@0.15/0.60" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["a file", "a file/below/it"])
+def test_a_run_cannot_live_in_a_file(place: str, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    (tmp_path / "a file").touch()
+    (tmp_path / "x").write_text('{"prompt": "a"}')
+    assert run("run", "x", "--budget", "1ktok", "-o", place) == exits.USAGE
+    assert "a file is a file; name a directory, such as -o a file.outlay" in capsys.readouterr().err
 
 
 def test_an_empty_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):

@@ -24,7 +24,7 @@ def progress(**changes: object) -> Progress:
 
 def test_a_line_says_done_spent_pace_and_time_left():
     assert sentence(progress()) == (
-        "120 of 300 prompts done, spent 21.3 ktok of 40.0 ktok, 100 calls/s, about 4 s left"
+        "120 of 300 prompts done, 400 calls, spent 21.3 ktok of 40.0 ktok, 100 calls/s, at most 4 s left"
     )
 
 
@@ -56,6 +56,27 @@ def test_a_run_has_come_as_far_as_its_prompts_or_its_budget(changes: dict[str, o
 @pytest.mark.parametrize("changes", [{"elapsed_ms": 0}, {"spent": FREE, "settled": 0}, {"settled": 300}])
 def test_time_left_is_not_told_where_nothing_is_known(changes: dict[str, object]):
     assert left(progress(**changes)) == ""
+
+
+def test_a_run_that_settles_at_the_end_is_seen_to_move():
+    half = progress(settled=0, answered=0)
+    assert share(half) == pytest.approx(0.5325)
+    assert sentence(half).startswith("0 of 300 prompts done, 400 calls, spent 21.3 ktok")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "at most 4 s left"),  # the budget may not be spent at all
+        ({"spent": Cost(tok=1_000)}, "about 6 s left"),  # a guess from the prompts that are done
+        ({"settled": 0}, "at most 4 s left"),
+        ({"settled": 0, "spent": FREE, "budget": Budget(tok=9, ms=60_000)}, "at most 56 s left"),
+        ({"budget": Budget(tok=40_000, ms=5_000)}, "at most 1 s left"),
+        ({"settled": 240, "budget": Budget(ms=60_000)}, "about 1 s left"),
+    ],
+)
+def test_time_left_is_a_bound_by_the_budget_or_a_guess_by_the_prompts(changes: dict[str, object], said: str):
+    assert left(progress(**changes)) == said
 
 
 def test_pace_needs_time():

@@ -105,3 +105,31 @@ def test_of_many_purchases_those_in_the_middle_are_summed_up(
     assert "… 28 more 35,840 7.000" in text
     assert text.count("sample short") == 12
     assert "nothing more that could be bought was worth its cost" in text
+
+
+ERROR = (
+    "http://localhost:8000/v1 answered 500 Internal Server Error: the model has crashed while it loaded its "
+    "weights; gave up after 4 attempts"
+)
+LIMIT = "stopped: it ran longer than 10 s"
+
+
+def test_what_a_row_has_no_room_for_stands_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    said = [{"error": ERROR}, {"kind": "check", "message": LIMIT}, {"error": ERROR}, {"even": True}]
+    row = {**ROW, "receipt": {"purchases": [PURCHASE | one for one in said]}}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split()[-1] for line in lines if line.startswith(("sample", "check"))]
+    assert rows == ["(1)", "(2)", "(1)", "compare"]
+    below = " ".join(" ".join(lines).partition("to compare")[2].split())
+    assert f"(1) {ERROR}" in below
+    assert f"(2) {LIMIT}" in below
+    assert max(map(len, lines)) <= 100
+
+
+def test_an_endless_message_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    row = {**ROW, "receipt": {"purchases": [PURCHASE | {"message": "x\n" * 10_000}]}}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    assert len(capsys.readouterr().out) < 2_500

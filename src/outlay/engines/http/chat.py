@@ -14,6 +14,7 @@ or where the text has over 16 bytes a token (several copies: over six).
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -87,6 +88,11 @@ def most_input(call: Call) -> int:
     ask = call.payload
     if not isinstance(ask, Ask):
         return 0
+    return _bound(ask)
+
+
+@functools.lru_cache(maxsize=4096)
+def _bound(ask: Ask) -> int:
     return 32 + sum(16 + len(message.content.encode()) for message in _messages(ask))
 
 
@@ -220,6 +226,7 @@ def _copy(choice: Choice, tokens: int, prefix: str) -> Completion:
     return Completion(choice.text(prefix), finish, tokens, sure, reasoning=choice.thought())
 
 
+@functools.lru_cache(maxsize=4096)  # asked for several times a call
 def _messages(ask: Ask) -> tuple[Message, ...]:
     said = (*ask.messages, Message("assistant", ask.prefix)) if ask.prefix else ask.messages
     # Half a surrogate pair, which JSON input may hold, cannot be sent.

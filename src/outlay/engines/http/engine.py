@@ -12,7 +12,7 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Self, TypeVar, final
@@ -164,6 +164,8 @@ class Http:
         return cost_of(call.arm.price, usage, habits.ms // max(1, habits.calls))
 
     async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
+        if len(calls) == 1:
+            return [await self._deliver(calls[0])]
         return await _all(self._deliver(call) for call in calls)
 
     async def close(self) -> None:
@@ -221,33 +223,34 @@ class Http:
 
     async def _ask(self, call: Call, size: int, place: int, room: Room) -> Part:
         """One request, repeated while patience and room last."""
-        used, tries, most = Usage(), Counter[str](), cap(call)
+        used, tries, most = NONE, dict[str, int](), cap(call)
         began = time.monotonic()
-        dice = random.Random(f"{call.key} {call.seed} {place}")  # spreads retries, decides nothing else
         while True:
             try:
                 got = await self._attempt(call, size, place)
             except UpstreamError as fault:
                 raise UpstreamError(str(fault), used + (fault.usage or NONE)) from None
-            used += got.usage
+            used = used + got.usage if tries else got.usage
             if isinstance(got, Part):
                 self._outage.worked(time.monotonic())
                 self._down = ""
-                return got._replace(usage=used)
+                return got if not tries else got._replace(usage=used)
             self._outage.failed(time.monotonic(), call.key)
             if self._down:
                 raise UpstreamError(self._down, used)
-            past = tries[got.allowed]
-            tries[got.allowed] += 1
+            past = tries.get(got.allowed, 0)
+            tries[got.allowed] = past + 1
             wait = got.wait_s
             if wait is None:
+                # Spreads retries, decides nothing else.
+                dice = random.Random(f"{call.key} {call.seed} {place} {sum(tries.values())}")
                 wait = self._patience.backoff_s * 2**past * dice.uniform(0.75, 1.25)
             # What a cut-off answer had written is gone; the next may be shorter, but not by more than half.
             left = min(most, (room.output - used.output) // size)
             no_room = used.input + chat.guessed_input(call) > room.input or 2 * left < most
             why = ""
             if past >= getattr(self._patience, got.allowed) or wait > self._patience.longest_wait_s:
-                why = f"gave up after {_times(tries.total())}"
+                why = f"gave up after {_times(sum(tries.values()))}"
             elif no_room:
                 why = "no room for another attempt in what was reserved"
             if why:

@@ -52,7 +52,8 @@ class Gate:
         self._pace.back(now, ticket, sign, wait_s)
         if headers is not None:
             self._pace.told(now, ticket.model, headers)
-        self._admit()
+        if any(self._lines.values()):
+            self._admit()
 
     def _admit(self) -> None:
         """Let all go that may, and come back when the next may."""

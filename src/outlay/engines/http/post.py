@@ -114,25 +114,41 @@ class Post:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
-                timeout=aiohttp.ClientTimeout(total=self._patience.timeout_s, sock_connect=10),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Content-Type": "application/json", "User-Agent": "outlay"}
+                headers={"User-Agent": "outlay"}
                 | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
             )
-        body = bytearray()
+        body, clock, patience = bytearray(), asyncio.get_running_loop().time, self._patience
+        begun = 0.0
+        # A payload, since bytes would be matched with every type that aiohttp knows.
+        payload = aiohttp.BytesPayload(data, content_type="application/json")
         try:
-            # A redirect could carry prompts and key elsewhere.
-            async with self._session.post(self._url, data=data, allow_redirects=False) as response:
-                slow = await self._read(response.content, body)
-                if not slow:
-                    return Answer(response.status, response.headers, self._safe(body, response.status))
-                response.close()
-                return Lost(slow, raw=bytes(body))
+            async with (
+                asyncio.timeout(patience.timeout_s) as limit,
+                # A redirect could carry prompts and key elsewhere.
+                self._session.post(self._url, data=payload, allow_redirects=False) as response,
+            ):
+                content = response.content
+                while chunk := await content.readany():
+                    # Mostly all is there at once, and needs no limit.
+                    if not content.at_eof() and (begun or not chunk.isspace()):
+                        begun = begun or clock()
+                        last = min(clock() + patience.silent_s, begun + patience.trickle_s)
+                        limit.reschedule(min(last, limit.when() or last))
+                    body += chunk
+                    if len(body) > MOST_BYTES:
+                        return Lost(f"the answer is longer than {MOST_BYTES:,} bytes", raw=bytes(body))
+                return Answer(response.status, response.headers, self._safe(body, response.status))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             why = getattr(error, "strerror", None) or "no answer"
             return Lost(f"cannot connect ({why})", sent=False)
         except TimeoutError:
-            why = f"no answer within {self._patience.timeout_s:g} s"
+            why = f"no answer within {patience.timeout_s:g} s"
+            if begun and clock() - begun >= patience.trickle_s:
+                why = f"the answer was not whole {patience.trickle_s:g} s after it began"
+            elif begun:
+                why = f"the answer stopped midway: nothing more for {patience.silent_s:g} s"
         except (aiohttp.ClientError, ConnectionError) as error:
             midway = f" after {len(body)} bytes of the answer" if body else ""
             why = f"the connection broke{midway} ({type(error).__name__})"
@@ -143,27 +159,6 @@ class Post:
         key = self._key.encode()
         known = key and (status != 200 or len(key) >= OWN_KEY)
         return bytes(body.replace(key, b"***") if known else body)
-
-    async def _read(self, content: "aiohttp.StreamReader", body: bytearray) -> str:
-        """The whole body into `body`; what took too long, if anything did."""
-        patience, clock = self._patience, asyncio.get_running_loop().time
-        begun = 0.0
-        try:
-            async with asyncio.timeout(None) as limit:
-                while chunk := await content.readany():
-                    if begun or not chunk.isspace():
-                        begun = begun or clock()
-                        limit.reschedule(min(clock() + patience.silent_s, begun + patience.trickle_s))
-                    body += chunk
-                    if len(body) > MOST_BYTES:
-                        return f"the answer is longer than {MOST_BYTES:,} bytes"
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            if clock() - begun >= patience.trickle_s:
-                return f"the answer was not whole {patience.trickle_s:g} s after it began"
-            return f"the answer stopped midway: nothing more for {patience.silent_s:g} s"
-        return ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from outlay.config import Endpoint, Settings, arms_for
+from outlay.config import Endpoint, Settings, arms_for, model_name
 from outlay.config.settings import FREE
 from outlay.engines.base import Engine
 from outlay.errors import UnknownName, UsageError
@@ -80,7 +80,7 @@ def job_of(
 
 
 def known(settings: Settings, models: Sequence[Arm]) -> None:
-    """Refuse a strategy or policy that is none.
+    """Refuse a strategy or policy that is none, or that has too few models.
 
     Raises:
         UsageError: Names the known ones.
@@ -88,7 +88,14 @@ def known(settings: Settings, models: Sequence[Arm]) -> None:
     from outlay.policies import policy
     from outlay.strategies import STRATEGIES
 
-    policy(settings.policy, [arm.name for arm in models])
+    answering = [arm for arm in models if arm.role == "model"]
+    policy(settings.policy, list(dict.fromkeys(model_name(arm.name) for arm in answering)))
+    count = len({(arm.engine, arm.model, arm.mode) for arm in answering})
+    if settings.policy == "agree" and count < 3:
+        raise UsageError(
+            f"policy 'agree' asks the dearest model where the others differ, so it needs three or more, and there "
+            f"are {count}; name another, or use priced or lead:3"
+        )
     if settings.strategy not in STRATEGIES:
         raise UnknownName("strategy", settings.strategy, STRATEGIES)
 

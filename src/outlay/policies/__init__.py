@@ -14,7 +14,10 @@ POLICIES: dict[str, tuple[Callable[..., Policy], str]] = {
     "uniform": (Uniform, "uniform:N, N answers of one model for every prompt, then the best-supported one"),
     "lead": (Lead, "lead:K, ask one model until one answer is K votes ahead, at most 40 times"),
     "until_pass": (UntilPass, "until_pass:N, ask one model until your check passes, at most N times"),
-    "agree": (Agree, "ask the cheap models once each; where they differ, ask the dearest one"),
+    "agree": (
+        Agree,
+        "ask all models but the dearest once; where they differ, ask that one too; needs three or more",
+    ),
 }
 """Name → what makes it, and what it does. A number follows a colon, a model follows an @: `lead:3@small`."""
 

@@ -62,6 +62,11 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]):
         (("run", "x", "--budget", "1tok", "--models", "gpt"), "OPENAI_BASE_URL"),
         (("run", "x", "--budget", "1tok", "--policy", "prced"), "priced"),
         (("run", "x", "--budget", "1tok", "--policy", "lead"), "lead:3"),
+        (("run", "x", "--budget", "1tok", "--policy", "agree"), "needs three or more, and there are 2"),
+        (
+            ("run", "x", "--budget", "1tok", "--policy", "lead:3@shrt"),
+            "unknown model 'shrt'; known: short, think",
+        ),
         (("run", "x", "--budget", "1tok", "--strategy", "votes"), "vote"),
         (("run", "x", "--budget", "1tok", "--abstain", "2"), "between 0 and 1"),
         (("run", "x", "--budget", "1tok", "--limit", "0"), "limit"),

@@ -22,7 +22,7 @@ from outlay.driver import Job, run_job
 from outlay.engines.recorded import Recorded
 from outlay.errors import BudgetError, UnknownName
 from outlay.study.bench_log import Log
-from outlay.study.statistics import Floats, Interval, Resamples, curve_at, interval
+from outlay.study.statistics import Floats, Interval, Resamples, interval
 from outlay.types import ACCOUNTS, Arm, Budget, Price
 
 ENGINE = "recorded"
@@ -317,14 +317,10 @@ class _Scale:
         ends = (self._cheap, self._big)
         score_PK = np.array([end.score_OP.mean(axis=0)[self._labelled_P] for end in ends]).T
         cost_PK = np.array([self._cost(end)[self._labelled_P] for end in ends]).T
-        at = np.array([cost_P.mean()])
         low, high = cost_PK.mean(axis=0)
-        if not low < at[0] < high:
+        if not low < cost_P.mean() < high:
             return None
-        gap = score_P.mean() - curve_at(cost_PK.mean(axis=0)[None], score_PK.mean(axis=0)[None], at)[0]
-        mean = self._some.mean
-        gap_R = mean(score_P) - curve_at(mean(cost_PK), mean(score_PK), mean(cost_P))
-        return interval(float(gap) * 100, gap_R * 100)
+        return self._some.over_curve(score_P * 100, cost_P, score_PK * 100, cost_PK)
 
 
 def _unit(bed: Bed, budgets: Sequence[Budget]) -> str:

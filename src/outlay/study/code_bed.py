@@ -18,6 +18,7 @@ from outlay.study.replay import (
     Outcome,
     Pick,
     Rule,
+    Settings,
     at_cost,
     at_score,
     folds_of,
@@ -26,7 +27,7 @@ from outlay.study.replay import (
     mixed_at_score,
     tune,
 )
-from outlay.study.statistics import Floats, Interval, Ints, Resamples, curve_at, interval, wilson
+from outlay.study.statistics import Floats, Interval, Ints, Resamples, wilson
 
 PROMPTS, ANSWERS, LABELS = "code_prompts.jsonl", "code.jsonl.gz", "code_labels.jsonl.gz"
 BILLIONS = {"small": 0.49, "big": 1.54}
@@ -105,14 +106,6 @@ class Table(NamedTuple):
     parts: tuple[Part, ...]
 
 
-class Settings(NamedTuple):
-    """The outcomes of all settings of a family, and what each setting is."""
-
-    score_KP: Floats
-    cost_KP: Floats
-    labels: tuple[str, ...]
-
-
 def bed_of(directory: Path, *, orders: int = ORDERS) -> Bed:
     """The recording in `directory`, with costs in btok: output tokens times billions of parameters."""
     return load(
@@ -160,7 +153,7 @@ class _Study:
 
     def tuned(self, name: str, family: Settings, pick: Pick) -> tuple[Line, Outcome]:
         got = tune(family.score_KP, family.cost_KP, self.yard, self.fold_P, pick)
-        return self.line(name, got.outcome, _chosen(family, got.weight_FK)), got.outcome
+        return self.line(name, got.outcome, family.chosen(got.weight_FK)), got.outcome
 
     def curve(self, family: Settings) -> tuple[Floats, Floats]:
         """Held-out cost and score per task of mixing, tuned for each cost of `CURVE`."""
@@ -172,12 +165,7 @@ class _Study:
 
     def step(self, budget: float, market: Market, cost_PK: Floats, score_PK: Floats) -> Step:
         ours = market.outcome
-        mean_cost_K, mean_score_K = cost_PK.mean(axis=0), score_PK.mean(axis=0)
-        at = np.array([ours.cost_P.mean()])
-        value = ours.score_P.mean() - curve_at(mean_cost_K[None], mean_score_K[None], at)[0]
-        gap_R = self.resamples.mean(ours.score_P) - curve_at(
-            self.resamples.mean(cost_PK), self.resamples.mean(score_PK), self.resamples.mean(ours.cost_P)
-        )
+        over = self.resamples.over_curve(ours.score_P * 100, ours.cost_P, score_PK * 100, cost_PK)
         line = self.line("outlay", ours, "")
         return Step(
             budget,
@@ -185,8 +173,8 @@ class _Study:
             line.cost.value,
             max(market.spent) / market.limit,
             line.points,
-            interval(float(value) * 100, gap_R * 100),
-            bool(mean_cost_K.min() <= at[0]),
+            over,
+            bool(cost_PK.mean(axis=0).min() <= ours.cost_P.mean()),
         )
 
 
@@ -239,13 +227,6 @@ def _part(bed: Bed, yard: Outcome, name: str, outcome: Outcome) -> Part:
         return float(outcome.score_P[which_P].mean()), float(cost)
 
     return Part(name, on(bed.seen.checked_P), on(~bed.seen.checked_P))
-
-
-def _chosen(family: Settings, weight_FK: Floats) -> str:
-    """The settings that most folds chose."""
-    picks = [" + ".join(family.labels[k] for k in np.flatnonzero(row_K)) for row_K in weight_FK]
-    most = max(sorted(set(picks)), key=picks.count)
-    return f"{most} ({picks.count(most)} of {len(picks)} folds)"
 
 
 # ── the table in words

@@ -125,6 +125,20 @@ class Bed:
         return Outcome((right_PO & (choice.slot_PO >= 0)).mean(axis=1), cost_PO.mean(axis=1))
 
 
+class Settings(NamedTuple):
+    """The outcomes of all settings of a family of rules, and what each setting is."""
+
+    score_KP: Floats
+    cost_KP: Floats
+    labels: tuple[str, ...]
+
+    def chosen(self, weight_FK: Floats) -> str:
+        """The settings that most folds chose."""
+        picks = [" + ".join(self.labels[k] for k in np.flatnonzero(row_K)) for row_K in weight_FK]
+        most = max(sorted(set(picks)), key=picks.count)
+        return f"{most} ({picks.count(most)} of {len(picks)} folds)"
+
+
 def lines_of(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a JSON lines file, compressed or not."""
     with (

@@ -67,6 +67,12 @@ class Resamples:
         """Mean of ours over mean of theirs on the same prompts."""
         return interval(float(ours_P.mean() / theirs_P.mean()), self.mean(ours_P) / self.mean(theirs_P))
 
+    def over_curve(self, score_P: Floats, cost_P: Floats, score_PK: Floats, cost_PK: Floats) -> Interval:
+        """Mean score minus that of a curve at the same mean cost, read anew in every resample (`curve_at`)."""
+        at = curve_at(cost_PK.mean(axis=0)[None], score_PK.mean(axis=0)[None], np.array([cost_P.mean()]))
+        at_R = curve_at(self.mean(cost_PK), self.mean(score_PK), self.mean(cost_P))
+        return interval(float(score_P.mean() - at[0]), self.mean(score_P) - at_R)
+
 
 def interval(value: float, value_R: Floats) -> Interval:
     """The percentile interval of a figure from its resamples."""

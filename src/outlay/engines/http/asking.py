@@ -6,6 +6,7 @@ which of the fields sent were refused.
 
 import asyncio
 import contextlib
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -118,7 +119,9 @@ class Line:
             ) as response:
                 return Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            why = getattr(error, "strerror", None) or str(getattr(error, "os_error", "")) or "no answer"
+            cause = getattr(error, "os_error", None)
+            why = os.strerror(cause.errno) if isinstance(cause, ConnectionError) and cause.errno else ""
+            why = why or getattr(error, "strerror", None) or "no answer"
             raise UpstreamError(f"{self.shown} cannot be reached: {why}; is {self.url_env} right?") from None
         except aiohttp.ClientError as error:
             raise ConnectionError(f"the connection broke ({type(error).__name__})") from None
@@ -233,7 +236,7 @@ class Asker:
             if answer.status == 200:
                 return self._heard(answer.raw, call, left.get("n", 1), refused)
             said = chat.complaint(answer.raw)
-            words = self.line.safe(f"{answer.status} {said.code} {said.message}".replace("  ", " "))
+            words = self.line.safe(f"{answer.status} {said.message}")
             if answer.status == 429 or answer.status >= 500:
                 failed += 1
                 if answer.status not in (429, 503):

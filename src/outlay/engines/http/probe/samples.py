@@ -10,7 +10,7 @@ from outlay.techniques import probe as words
 
 SEED: Final = 7
 OTHER: Final = 8
-COUNTS: Final = "outlay counts for itself, on the safe side, and books the larger count."
+COUNTS: Final = "outlay counts for itself and books the larger count."
 
 
 async def samples(subject: Subject) -> None:
@@ -45,7 +45,7 @@ def _note_cap(subject: Subject, got: Got) -> None:
 
 def _note_logprobs(subject: Subject, got: Got) -> None:
     count = len(got.choices[0].entries())
-    remedy = "Votes and checks do the work: confidence in single answers is not to be had."
+    remedy = "No confidence in single answers: add a check if you can."
     if "logprobs" in got.refused:
         subject.refused("logprobs", got, "logprobs", remedy)
     elif not count:
@@ -76,7 +76,7 @@ def _note_usage(subject: Subject, got: Got) -> None:
 
 def _note_seed(subject: Subject, first: Got, replies: Sequence[Got], texts: Sequence[str]) -> None:
     if "seed" in first.refused:
-        subject.refused("seed", first, "seed", "It is left out; a run cannot be repeated word for word.")
+        subject.refused("seed", first, "seed", "It is left out: no run repeats word for word.")
     elif any(got.error for got in replies):
         subject.failed("seed", next(got for got in replies if got.error))
     elif texts[0] != texts[1]:
@@ -84,7 +84,7 @@ def _note_seed(subject: Subject, first: Got, replies: Sequence[Got], texts: Sequ
             "seed",
             "ignored",
             "The same seed gave two texts.",
-            "A run cannot be repeated word for word; a stopped one still goes on from its journal.",
+            "No run repeats word for word; a stopped one goes on all the same.",
         )
     elif texts[0] == texts[2]:
         subject.say(
@@ -94,11 +94,11 @@ def _note_seed(subject: Subject, first: Got, replies: Sequence[Got], texts: Sequ
             "Samples may not differ here: votes would count one opinion several times.",
         )
     else:
-        subject.say("seed", "honoured", "The same seed gave the same text, another seed another.")
+        subject.say("seed", "honoured", "Same seed, same text; another seed, another text.")
 
 
 def _note_copies(subject: Subject, two: Got, *, varied: bool) -> None:
-    count, remedy = len(two.choices), "Copies are asked for one by one; each pays for its prompt."
+    count, remedy = len(two.choices), "Copies are asked for one by one; each pays its prompt."
     if "n" in two.refused:
         subject.refused("n", two, "n", remedy)
         subject.say("usage with n", "unknown", "n is refused.")
@@ -141,13 +141,13 @@ def _note_copies(subject: Subject, two: Got, *, varied: bool) -> None:
 def note_context(subject: Subject) -> None:
     """Say what the endpoint tells about the length of prompt and answer."""
     if subject.context:
-        subject.say("context", "honoured", f"{subject.context:,} tokens for prompt and answer, as it tells.")
+        subject.say("context", "honoured", f"It tells {subject.context:,} tokens for prompt and answer.")
     else:
         subject.say(
             "context",
             "unknown",
             "The endpoint does not tell.",
-            "A prompt that is too long is refused when it is sent, and named in the answers.",
+            "A prompt that is too long fails when it is sent.",
         )
 
 

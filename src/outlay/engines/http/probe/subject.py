@@ -63,7 +63,7 @@ class Subject:
                 "max_tokens",
                 "ignored",
                 f"{most} tokens were allowed, {own(got, most):,} came back.",
-                "No budget can be kept here: set a limit in the server, or take another one.",
+                "No budget can be kept: set a limit in the server.",
             )
             raise Stopped("Not asked: max_tokens is ignored, so no question would be bounded")
         return got
@@ -82,7 +82,7 @@ class Subject:
 
     def refused(self, capability: str, got: Got, name: str, remedy: str) -> None:
         """Note that a field was refused, in the server's words."""
-        self.say(capability, "refused", f"{name}: {got.refused[name].rstrip('.')}.", remedy)
+        self.say(capability, "refused", f"{got.refused[name].rstrip('.')}.", remedy)
 
 
 def content(got: Got) -> str:

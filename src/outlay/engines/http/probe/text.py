@@ -24,12 +24,12 @@ async def greedy(subject: Subject) -> None:
         remedy = "Write temperature = 1 in the config: its answers are samples."
         subject.refused("greedy", first, "temperature", remedy)
     elif text(first) == text(again):
-        subject.say("greedy", "honoured", "Asked twice at temperature 0, the same text came back.")
+        subject.say("greedy", "honoured", "Twice at temperature 0, the same text came back.")
     else:
         subject.say(
             "greedy",
             "ignored",
-            "Asked twice at temperature 0, two texts came back.",
+            "Twice at temperature 0, two texts came back.",
             "It still serves: a greedy answer is bought once at most.",
         )
     _note_cached(subject, again)
@@ -47,7 +47,7 @@ async def prefix(subject: Subject) -> None:
     said = content(got).strip()
     new = said.removeprefix(words.BEGUN).strip(" ,.!\n*").upper()
     if new.startswith(words.NEXT):
-        subject.say("prefix", "honoured", f"The beginning of an answer went on with {words.NEXT!r}.")
+        subject.say("prefix", "honoured", f"An answer that was begun went on with {words.NEXT!r}.")
     else:
         subject.say("prefix", "ignored", f"A new answer began: {brief(said)}.", remedy)
 
@@ -56,7 +56,7 @@ async def schema(subject: Subject) -> None:
     """A form that no greeting has by chance."""
     fields = {"temperature": 0.0, **subject.quiet, "response_format": words.FORMAT}
     got = await subject.ask(words.GREETING, subject.room(FORM), fields, beside=len(words.FORMAT_TEXT))
-    remedy = "Write the form into the prompt, and check the answers: --answer json."
+    remedy = "Write the form into the prompt; check the answers."
     if "response_format" in got.refused:
         subject.refused("json schema", got, "response_format", remedy)
         return
@@ -82,20 +82,21 @@ def _note_cached(subject: Subject, got: Got) -> None:
     if told:
         subject.say("cached tokens", "honoured", f"{told} of {got.said.prompt_tokens} when asked again.")
     elif told == 0:
-        subject.say("cached tokens", "unknown", "0 were told; some endpoints cache from 1,024 tokens on.")
+        subject.say("cached tokens", "unknown", "It tells 0; some endpoints cache from 1,024 tokens on.")
     else:
         subject.say(
             "cached tokens",
             "ignored",
-            "The usage does not tell them.",
+            "The counts do not tell them.",
             "All input is booked at its full price.",
         )
 
 
 async def _stop(subject: Subject, whole: Got, most: int, fields: Mapping[str, Any]) -> None:
-    remedy = "A text goes on to its end or its cap; answers are read all the same."
+    remedy = "Answers are read all the same, but cost more."
     full = content(whole)
-    sign = full[len(full) // 2 :][:4].strip()
+    rest = full[len(full) // 2 :].split()
+    sign = rest[1] if len(rest) > 2 else full[len(full) // 2 :][:4].strip()
     if not sign or full.find(sign) == 0:
         subject.say("stop", "unknown", f"{brief(full)} has no middle to stop in.")
         return

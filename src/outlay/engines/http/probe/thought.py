@@ -23,7 +23,7 @@ def thinking(on: bool) -> dict[str, Any]:
 
 async def effort(subject: Subject) -> None:
     """Low against high on a fixed question; on a second one where the first looks right."""
-    remedy = "Leave mode empty: an effort would buy the same answer."
+    remedy = "Leave mode empty: it would buy the same answer."
     field = "reasoning_effort"
     low, high = {field: LOW}, {field: HIGH}
     glance = await _pair(subject, words.PUZZLES[0], GLANCE, low, high)
@@ -36,7 +36,7 @@ async def effort(subject: Subject) -> None:
             return
         if not more(*pairs[-1]):
             break
-    told = f"{lengths(pairs, 0)} at low, {lengths(pairs, 1)} at high"
+    told = f"{lengths(pairs, 0)} tokens at low, {lengths(pairs, 1)} at high"
     if more(*pairs[-1]):
         subject.say("effort", "honoured", f"{told}.")
     elif all(cut(got) for got in pairs[-1]):
@@ -44,7 +44,7 @@ async def effort(subject: Subject) -> None:
             "effort",
             "unknown",
             f"{told}: both are cut, so nothing can be told.",
-            "Compare them on your own prompts before you buy the longer one.",
+            "Compare them on prompts of yours.",
         )
     elif len(pairs) > 1:
         subject.say("effort", "unknown", f"{told}: longer on one question only.", remedy)
@@ -54,7 +54,7 @@ async def effort(subject: Subject) -> None:
 
 async def modes(subject: Subject) -> None:
     """Thinking off against on."""
-    remedy = "Leave mode empty: think and short would buy the same answer."
+    remedy = "Leave mode empty: it would buy the same answer."
     field = "chat_template_kwargs"
     for most in (GLANCE, PUZZLE):
         off, on = await _pair(subject, words.PUZZLES[0], most, thinking(False), thinking(True))
@@ -62,7 +62,7 @@ async def modes(subject: Subject) -> None:
         if _no_pair(subject, "think mode", pair, field, remedy) or _same(subject, "think mode", pair, remedy):
             return
     subject.thought = max(thought_of(off), thought_of(on))
-    told = f"{length(off)} with thinking off, {length(on)} with it on"
+    told = f"{length(off)} with thinking off, {own(on, PUZZLE):,} with it on"
     if thought_of(on) and not thought_of(off):
         subject.say("think mode", "honoured", f"{told}; thoughts only with it on.")
         subject.quiet = thinking(False)
@@ -74,9 +74,9 @@ async def modes(subject: Subject) -> None:
 
 async def cap(subject: Subject) -> None:
     """A tiny cap on a thought that was long without it."""
-    remedy = "max_tokens is the cap that holds: it cuts thought and answer together."
+    remedy = "max_tokens caps thought and answer together."
     if not subject.thinks:
-        subject.say("thinking cap", "unknown", "No thought is seen, so there is none to cap.")
+        subject.say("thinking cap", "unknown", "No thought is seen: there is nothing to cap.")
         return
     on = thinking(True) if subject.quiet else {}
     if not subject.thought:
@@ -88,7 +88,7 @@ async def cap(subject: Subject) -> None:
         return
     got = await subject.ask(words.PUZZLES[0], PUZZLE, {**subject.cold, **on, **dict.fromkeys(CAPS, TINY)})
     taken = [name for name in CAPS if name not in got.refused]
-    told = f"With a cap of {TINY} tokens it thinks {thought_of(got)}, without one {subject.thought}."
+    told = f"Capped at {TINY} tokens it thinks {thought_of(got)}, else {subject.thought}."
     if not taken:
         subject.refused("thinking cap", got, CAPS[0], remedy)
     elif got.error:
@@ -143,5 +143,5 @@ def length(got: Got) -> str:
 
 
 def lengths(pairs: Sequence[tuple[Got, Got]], side: int) -> str:
-    """The tokens of one side of each pair, in words."""
-    return " and ".join(f"{own(pair[side], PUZZLE):,}" for pair in pairs) + " tokens"
+    """The tokens of one side of each pair."""
+    return " and ".join(f"{own(pair[side], PUZZLE):,}" for pair in pairs)

@@ -6,20 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, final
 
-from benchmarks.live.rivals import SmallThenBig
-
 from outlay.api import Check
 from outlay.driver import Job
 from outlay.engines.base import Engine
-from outlay.policies import POLICIES
 from outlay.types import NANO, Arm, Budget, Price, Prompt
 
 RULE: Final = "small_then_big"
-POLICIES[RULE] = (
-    SmallThenBig,
-    "the small model twice, then the big one; the big one where nothing is checked",
-)
-
+"""The name under which `run.py` registers `rivals.SmallThenBig`."""
 TASKS: Final = 60
 MAX_TOKENS: Final = 256
 HEAT: Final = 0.8

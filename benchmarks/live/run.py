@@ -22,7 +22,7 @@ import msgspec
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.live import plan, report, serve  # noqa: E402  (found through the line above)
+from benchmarks.live import plan, report, rivals, serve  # noqa: E402  (found through the line above)
 
 from outlay.api import Check, checks_for  # noqa: E402
 from outlay.driver import Progress, Summary, run_job  # noqa: E402
@@ -31,6 +31,7 @@ from outlay.engines.http import Http  # noqa: E402
 from outlay.engines.http.chat import LLAMA_PLAIN  # noqa: E402
 from outlay.inputs import read  # noqa: E402
 from outlay.journal import Journal  # noqa: E402
+from outlay.policies import POLICIES  # noqa: E402
 from outlay.types import NANO, Answer, Arm, Call, Cost, Delivery, Price, Prompt, Test, cost_of  # noqa: E402
 
 CHECKS = Path(__file__).with_name("checks.py")
@@ -110,10 +111,11 @@ async def grade(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> dict[st
     return {prompt.id: right.get(prompt.id, False) for prompt in prompts}
 
 
-def sums(summary: Summary, answers: Sequence[Answer], journal: Path) -> dict[str, list[int]]:
+def sums(
+    summary: Summary, answers: Sequence[Answer], journal: Path, prices: Mapping[str, Price]
+) -> dict[str, list[int]]:
     """Tokens, output tokens and nano-dollars as ledger, answers, receipts and journal have them, summed apart."""
     bought = [line for answer in answers for line in answer.receipt["purchases"]]
-    prices = {arm.name: arm.price for arm in plan.arms()}
     came = [
         cost_of(prices[arm], delivery.usage, delivery.ms)
         for arm, delivery in deliveries(journal)
@@ -192,7 +194,7 @@ def make(
         "limit": run.budget(yard).limits(),
         "began": round(began),
         "elapsed_ms": summary.elapsed_ms,
-        "sums": sums(summary, answers, out / "journal.db"),
+        "sums": sums(summary, answers, out / "journal.db", {arm.name: arm.price for arm in plan.arms()}),
         "overdraft": _vector([summary.overdraft]),
         "end": summary.end_sentence,
         "resumed": summary.resumed,
@@ -221,6 +223,7 @@ def main() -> None:
     for name, path in models.items():
         if (found := plan.sha256_of(path)) != plan.SHA256[name]:
             parser.error(f"{path} has the SHA-256 {found}, not {plan.SHA256[name]}; see PROTOCOL.md")
+    POLICIES[plan.RULE] = (rivals.SmallThenBig, "the small model twice, then the big one")
     runs = plan.runs(args.strategy)
     if unknown := set(args.only or ()) - {run.name for run in runs}:
         parser.error(f"no run {', '.join(unknown)}; there are {', '.join(run.name for run in runs)}")

@@ -258,6 +258,16 @@ def mixed_at_cost(share: float) -> Pick:
     return lambda score_K, cost_K, yard: mixture(cost_K, score_K, cost=share * yard.cost)
 
 
+def spent_up(share: float) -> Pick:
+    """One setting, unmixed: the dearest that costs at most `share` of the yardstick, whatever it scores."""
+
+    def pick(score_K: Floats, cost_K: Floats, yard: Yardstick) -> Floats:
+        fits_K = cost_K <= share * yard.cost * (1 + 1e-9)
+        return _first(np.lexsort((-score_K, -np.where(fits_K, cost_K, -cost_K))), len(cost_K))
+
+    return pick
+
+
 def mixed_at_score(score_K: Floats, cost_K: Floats, yard: Yardstick) -> Floats:
     """Mixing of two settings at the yardstick's score."""
     return mixture(cost_K, score_K, score=yard.score)

@@ -13,7 +13,7 @@ import numpy as np
 
 from outlay.engines.recorded import Row
 from outlay.study.recording import Recording, arms_of, scorer
-from outlay.study.replay import Bools, Outcome, Settings, folds_of, mixed_at_cost, tune
+from outlay.study.replay import Bools, Outcome, Pick, Settings, folds_of, mixed_at_cost, spent_up, tune
 from outlay.study.statistics import Floats, Interval, Resamples
 
 TARGETS = (0.10, 0.15, 0.25, 0.35, 0.50, 0.75, 1.00)
@@ -159,6 +159,7 @@ FAMILIES: Mapping[str, Callable[[Pair], Settings]] = {
     "cap, fall back": fall_back,
     "cap, least confident": lambda pair: least_confident(pair, CAPS),
 }
+UNMIXED = "least confident, unmixed"
 
 
 # ── comparisons
@@ -223,13 +224,13 @@ class Comparison:
             setting,
         )
 
-    def tuned(self, name: str, family: Settings) -> tuple[tuple[Line, ...], tuple[Outcome, ...]]:
+    def tuned(
+        self, name: str, family: Settings, pick: Callable[[float], Pick] = mixed_at_cost
+    ) -> tuple[tuple[Line, ...], tuple[Outcome, ...]]:
         """Held-out lines and outcomes of a family at every target."""
         lines, outcomes = [], []
         for target in TARGETS:
-            got = tune(
-                family.score_KP, family.cost_KP, self._pair.thought, self._fold_P, mixed_at_cost(target)
-            )
+            got = tune(family.score_KP, family.cost_KP, self._pair.thought, self._fold_P, pick(target))
             lines.append(self.line(name, target, got.outcome, family.chosen(got.weight_FK)))
             outcomes.append(got.outcome)
         return tuple(lines), tuple(outcomes)
@@ -255,9 +256,13 @@ def table(pair: Pair, market: Mapping[tuple[str, float], Outcome]) -> Table:
     for name, family in FAMILIES.items():
         own, curves[name] = study.tuned(name, family(pair))
         lines += own
+    # its hull leaves out every threshold where mixing no thought and all thought is better
+    own, curves[UNMIXED] = study.tuned(UNMIXED, least_confident(pair), spent_up)
+    lines += own
     gaps = [
-        Gap("cap, fall back", target, "blind", study.over(outcome, curves["blind"]))
-        for target, outcome in zip(TARGETS, curves["cap, fall back"], strict=True)
+        Gap(name, target, "blind", study.over(outcome, curves["blind"]))
+        for name in ("cap, fall back", UNMIXED)
+        for target, outcome in zip(TARGETS, curves[name], strict=True)
     ]
     for (name, budget), outcome in market.items():
         lines.append(study.line(name, budget, outcome))

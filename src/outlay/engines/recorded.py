@@ -31,32 +31,32 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         prompt, arm, draw: Which draw it is; no two rows share all three.
+        answer: What the reply's answer is; null where it is to be read from the text.
         text: What was said; empty where only the answer was kept.
         input, output: Tokens as billed; an output of 0 in all draws of an arm means that nobody counted.
-        answer: What the reply's answer is; null where it is to be read from the text.
+        cached, reasoning: The part of `input` read from a cache, the part of `output` that was thought.
+        usd: Dollars, as whoever billed it said; null where nobody did.
         ms: How long it took, in milliseconds; 0 where nobody looked.
         confidence: Mean, lowest window and tail of the token log-probabilities, as in `types.Confidence`.
         finish: `stop`, `length`, `content_filter`, `refusal` or `error`.
         verdicts: The word of each check; null where it does not apply.
-        cached, reasoning: The part of `input` read from a cache, the part of `output` that was thought.
-        usd: Dollars, as whoever billed it said; null where nobody did.
         estimated: The tokens are no bill: they were counted from characters or by another tokenizer.
     """
 
     prompt: str
     arm: str
     draw: int
+    answer: str | None = None
     text: str = ""
     input: int = 0
+    cached: int = 0
     output: int = 0
-    answer: str | None = None
+    reasoning: int = 0
+    usd: float | None = None
     ms: int = 0
     confidence: tuple[float, float, float] | None = None
     finish: str = "stop"
     verdicts: dict[str, bool | None] = {}
-    cached: int = 0
-    reasoning: int = 0
-    usd: float | None = None
     estimated: bool = False
 
     @property

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from outlay.errors import UsageError
-from outlay.study.recordings import sets
+from outlay.study.recordings import batch, inspect_log, sets
 from outlay.study.recordings.base import Imported, Importer, Options
 
-IMPORTERS: Final[dict[str, Importer]] = {"tables": sets}
+IMPORTERS: Final[dict[str, Importer]] = {
+    "inspect": inspect_log,
+    "batch": batch,
+    "tables": sets,
+}
 
 
 def load(sources: Sequence[Path], options: Options) -> Imported:

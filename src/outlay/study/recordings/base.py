@@ -10,7 +10,7 @@ import msgspec
 
 from outlay.engines.recorded import Row
 from outlay.study.recording import ANY, Label
-from outlay.types import NOTHING
+from outlay.types import NOTHING, Prompt
 
 CHARS_PER_TOKEN: Final = 4
 """Of English, roughly; rows whose tokens come from it are marked as estimated."""
@@ -133,6 +133,8 @@ def assembled(
     gold = [Label(id_, gold=ask.pop("gold")) for id_, ask in asked.items() if ask.get("gold") is not None]
     if options.answer:
         asked = {id_: ask | {"answer": options.answer} for id_, ask in asked.items()}
+        # who says how to read answers wants them read, where there is a text to read
+        rows = [msgspec.structs.replace(row, answer=None) if row.text else row for row in rows]
     return Imported(shape, rows, [*gold, *labels], list(asked.values()), (*notes, *_told(rows)))
 
 
@@ -151,6 +153,25 @@ def _told(rows: Sequence[Row]) -> list[str]:
         shown = ", ".join(blind[:4]) + (f" and {len(blind) - 4} more" if len(blind) > 4 else "")
         said.append(f"tokens of {shown} are not known; their cost is unknown, not nothing")
     return said
+
+
+def sendable(messages: Sequence[Mapping[str, str]], id_: str) -> dict[str, Any]:
+    """What was asked as an input row takes it; where there are no words, the id stands for them."""
+    said = [{"role": one["role"], "content": one["content"].replace("\0", "")} for one in messages]
+    said = [one for one in said if one["content"].strip()]
+    if not said:
+        return {"prompt": id_}
+    if len(said) == 1 and said[0]["role"] == "user":
+        return {"prompt": said[0]["content"]}
+    return {"messages": said}
+
+
+def row_of(prompt: Prompt) -> dict[str, Any]:
+    """The input row of a prompt."""
+    row = {"id": prompt.id, **sendable([one._asdict() for one in prompt.messages], prompt.id)}
+    row |= {"answer": prompt.answer}
+    row |= {"metadata": dict(prompt.metadata)} if prompt.metadata else {}
+    return row | ({"worth": prompt.worth} if prompt.worth != 1 else {})
 
 
 def tokens_of(chars: float | None) -> int:

@@ -248,7 +248,7 @@ def _riddles(cells: Iterator[Cells], others: Others) -> Iterator[Marked]:
     for row in cells:
         tokens = tokens_of(row.get("answer_chars")) + tokens_of(row.get("thinking_chars"))
         yield Marked(
-            Row(row["prompt_id"], row["file"], 0, output=tokens, estimated=True), row.get("score"), own=True
+            Row(row["prompt_id"], row["model"], 0, output=tokens, estimated=True), row.get("score"), own=True
         )
 
 

@@ -167,6 +167,7 @@ BEDS: Mapping[str, Mapping[str, Any]] = {
         "answer": ("number", "text", "regex:[0-9]+"),
         "open_points": 30,
     },
+    "held_out": {"prompts": 120, "arms": (SMALL, BIG), "budget": Budget(tok=24_000), "holdout": 0.3},
     "poor": {"prompts": 200, "arms": (SMALL, BIG, CHECK), "budget": Budget(tok=6_000)},
 }
 

@@ -93,7 +93,7 @@ def commits(lines: Sequence[JournalLine]) -> list[int]:
     return [at for at, (a, b) in enumerate(pairs, 1) if b.kind != "answer" and a.kind != "learn"]
 
 
-@pytest.mark.parametrize("name", ["checks", "mixed", "poor", "twins", "two_units"])
+@pytest.mark.parametrize("name", ["checks", "held_out", "mixed", "poor", "twins", "two_units"])
 def test_a_run_cut_after_any_commit_ends_as_the_uninterrupted_one(tmp_path: Path, name: str):
     whole = ended(run(job(name, tmp_path / "whole")))
     lines = journaled(tmp_path / "whole")
@@ -166,7 +166,7 @@ def market(of: Job) -> Market:
     rule = policy(of.policy, [arm.name for arm in of.arms])
     flow, belief, pricing = STRATEGIES[of.strategy][0], Prior(rank, of.known), Clearing(of.budget)
     parts = (of.arms, of.engines, flow, rule, belief, pricing, of.budget)
-    return Market(Setting(*parts, open_points=of.open_points), of.prompts)
+    return Market(Setting(*parts, open_points=of.open_points, holdout=of.holdout), of.prompts)
 
 
 @pytest.mark.parametrize("name", sorted(BEDS["BEDS"]))

@@ -76,6 +76,8 @@ def job_of(
             for prompt in prompts
         },
         same=same,
+        on_crash=settings.on_crash or "charge",
+        holdout=settings.holdout,
     )
 
 
@@ -131,7 +133,7 @@ def _asked_for(arm: Arm, endpoint: Endpoint | None) -> None:
     if arm.mode not in EFFORTS and arm.mode not in told:
         raise UsageError(
             f"model {arm.name!r} has the mode {arm.mode!r}, which is no effort ({', '.join(EFFORTS)}); say what to "
-            "send for it, in [[model]]: fields = {…}, or in [[endpoint]]: modes = {" + arm.mode + " = {…}}"
+            "send for it, in [[model]]: fields = {…}, or in [[endpoint]]: modes = {…}"
         )
 
 

@@ -122,6 +122,8 @@ def next_commands(prepared: Prepared, ended: Ended) -> Iterator[tuple[str, str]]
     if ended.summary.end == "interrupted":
         yield "go on", "run the same command again"
         return
+    if ended.summary.outcomes.get("failed"):
+        yield "failed", "the same command asks these rows again"
     if ended.answers:
         dearest = max(ended.answers, key=lambda answer: answer.cost.tok)
         yield "look", f"outlay receipt {dearest.id} -o {prepared.directory}"
@@ -136,4 +138,5 @@ def exit_code(summary: "Summary", *, refused: int) -> int:
     outcomes: Mapping[str, int] = summary.outcomes
     if outcomes.get("out_of_budget"):
         return exits.SPENT
-    return exits.ROWS_FAILED if refused or outcomes.get("failed") else exits.DONE
+    failed = refused or outcomes.get("failed") or outcomes.get("no_answer_found")
+    return exits.ROWS_FAILED if failed else exits.DONE

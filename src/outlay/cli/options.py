@@ -78,7 +78,7 @@ def settings_from(args: argparse.Namespace) -> "Settings":
     """
     from dataclasses import replace
 
-    from outlay.config import Settings, checked, load, parse_budget
+    from outlay.config import Settings, checked, load, parse_budget, share_of
 
     settings = load(args.config) if getattr(args, "config", None) else Settings()
     given = {
@@ -94,6 +94,8 @@ def settings_from(args: argparse.Namespace) -> "Settings":
         flags["check"] = tuple(args.check)
     if getattr(args, "grade", False):
         flags["grade"] = True
+    if getattr(args, "holdout", None) is not None:
+        flags["holdout"] = share_of(args.holdout)
     if getattr(args, "output", None):
         flags["directory"] = args.output
     return checked(replace(settings, **flags))

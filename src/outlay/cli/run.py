@@ -47,6 +47,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how it buys")
     group.add_argument("--strategy", metavar="NAME", help="what may be bought; see outlay strategies")
     group.add_argument("--policy", metavar="NAME", help="how it is chosen; see outlay policies")
+    group.add_argument(
+        "--holdout",
+        metavar="SHARE",
+        help="on this share of prompts, such as 5%%, ask the dearest model beside the run and compare",
+    )
     group.add_argument("--seed", type=int, metavar="N", help="of every random choice (0)")
     group = shared.output(parser)
     group.add_argument(

@@ -11,12 +11,13 @@ from outlay.config import amount_of, show_amount
 from outlay.types import NANO, Budget, Cost
 
 if TYPE_CHECKING:
-    from outlay.driver import Line, Summary
+    from outlay.driver import Compared, Line, Summary
     from outlay.errors import InputError
     from outlay.study.grade import Grades
 
 OUTCOMES = {
     "answered": "answered",
+    "provisional": "open, with an answer so far",
     "abstained": "left unanswered, not sure enough",
     "out_of_budget": "without an answer, the budget was spent",
     "no_answer_found": "without an answer in the text",
@@ -58,6 +59,8 @@ def _facts(
         )
     if summary.resumed:
         rows.append(("resumed", "went on from where it was; nothing was bought twice"))
+    if summary.compared is not None:
+        rows.append(("held out", beside(summary.compared)))
     rows.append(("ended", _plain(summary.end_sentence)))
     rows.extend(("trouble", _plain(trouble)) for trouble in summary.troubles)
     if summary.gave_up:
@@ -72,6 +75,19 @@ def _facts(
     if summary.directory is not None:
         rows.append(("answers", _plain(_answers(summary.directory))))
     return rows
+
+
+def beside(compared: "Compared") -> str:
+    """How the run fared beside always asking the dearest model, without any label."""
+    from outlay.study.statistics import wilson
+
+    share, low, high = wilson(compared.same, compared.prompts)
+    cost = f"{compared.spent / compared.dearest:.0%}" if compared.dearest else "the same"
+    unit = {"usd": "dollars", "tok": "tokens", "outtok": "output tokens"}[compared.unit]
+    return (
+        f"same answers as always {_plain(compared.arm)} on [bold]{share:.0%}[/] [{low:.0%}, {high:.0%}] of "
+        f"{count(compared.prompts, 'held-out prompt')}, for [bold]{cost}[/] of its {unit}"
+    ).replace("[" + f"{low:.0%}", r"\[" + f"{low:.0%}")
 
 
 def _outcomes(summary: "Summary") -> str:
@@ -175,6 +191,7 @@ def as_json(
         ],
         "mean_confidence": summary.mean_confidence,
         "checked": summary.checked,
+        "held_out": None if summary.compared is None else _beside_row(summary.compared),
         "accuracy": None if grades is None else [_grade_row(one) for one in (grades.all, *grades.groups)],
         "answers": str(_answers(summary.directory)) if summary.directory else None,
     }
@@ -187,6 +204,16 @@ def _answers(directory: Path) -> Path:
 def _budget(budget: Budget) -> dict[str, float]:
     scale = {"usd": NANO, "s": 1000}
     return {unit: limit / scale[unit] if unit in scale else limit for unit, limit in budget.limits().items()}
+
+
+def _beside_row(compared: "Compared") -> dict[str, Any]:
+    from outlay.study.statistics import wilson
+
+    share, low, high = wilson(compared.same, compared.prompts)
+    scale = NANO if compared.unit == "usd" else 1
+    costs = {"spent": compared.spent / scale, "dearest": compared.dearest / scale}
+    row = {"beside": compared.arm, "prompts": compared.prompts, "same": compared.same, "share": share}
+    return row | {"low": low, "high": high, "unit": compared.unit} | costs
 
 
 def _grade_row(one: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a user sets: the budget as it is written, models with their prices, and the file that holds both."""
 
-from outlay.config.amounts import FORMS, amount_of, dollars, parse_budget, show_amount, show_cost
+from outlay.config.amounts import FORMS, amount_of, dollars, parse_budget, share_of, show_amount, show_cost
 from outlay.config.file import load, settings_of
 from outlay.config.settings import Endpoint, Model, Settings, arms_for, checked, model_name, pocket_arms
 
@@ -9,6 +9,7 @@ __all__ = [
     "amount_of",
     "dollars",
     "parse_budget",
+    "share_of",
     "show_amount",
     "show_cost",
     "load",

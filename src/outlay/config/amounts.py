@@ -38,39 +38,48 @@ def parse_budget(*texts: str) -> Budget:
         unit, amount = _limit(text.strip())
         if unit in limits:
             raise BudgetError(
-                f"budget {text!r}: {written[unit]!r} limits {unit} already; give each unit once"
+                f"budget {shown(text)}: {shown(written[unit])} limits {unit} already; give each unit once"
             )
         limits[unit], written[unit] = amount, text
     return Budget(limits.get("tok"), limits.get("outtok"), limits.get("usd"), limits.get("s"))
+
+
+def shown(value: object) -> str:
+    """A value as errors show it: on one line, and not longer than can be read."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _limit(text: str) -> tuple[str, int]:
     """Unit and ledger integer of one limit."""
     found = _AMOUNT.fullmatch(text)
     if found is None:
-        raise BudgetError(f"budget {text!r} cannot be read; {FORMS}")
+        raise BudgetError(f"budget {shown(text)} cannot be read; {FORMS}")
     number, suffix = found.groups()
     if suffix not in _UNITS:
-        raise BudgetError(f"budget {text!r} {_unit_problem(number, suffix)}; {FORMS}")
+        raise BudgetError(f"budget {shown(text)} {_unit_problem(number, suffix)}; {FORMS}")
     unit, scale = _UNITS[suffix]
     amount = Decimal(number) * scale
     if amount != int(amount):
-        raise BudgetError(f"budget {text!r} is finer than the smallest amount that can be booked; {FORMS}")
+        raise BudgetError(
+            f"budget {shown(text)} is finer than the smallest amount that can be booked; {FORMS}"
+        )
     if not 0 < amount <= MOST:
         problem = "buys nothing" if amount == 0 else "is more than can be counted"
-        raise BudgetError(f"budget {text!r} {problem}; {FORMS}")
+        raise BudgetError(f"budget {shown(text)} {problem}; {FORMS}")
     return unit, int(amount)
 
 
 def _unit_problem(number: str, suffix: str) -> str:
     if not suffix:
         return "has no unit"
+    number = number if len(number) <= 20 else "…"
     if suffix == "m":
         return f"could be minutes or millions: {number}min or {number}Mtok?"
     near = [unit for unit in _UNITS if unit.lower() == suffix.lower()]
     near = near or difflib.get_close_matches(suffix, _UNITS, n=1, cutoff=0.5)
     hint = f"; did you mean {number}{near[0]}?" if near else ""
-    return f"has the unknown unit {suffix!r}{hint}"
+    return f"has the unknown unit {shown(suffix)}{hint}"
 
 
 def show_amount(unit: str, amount: int) -> str:
@@ -133,6 +142,22 @@ def _time(ms: int) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def share_of(text: str | float) -> float:
+    """A share as written.
+
+    >>> share_of("5%"), share_of("0.05")
+    (0.05, 0.05)
+    """
+    written = str(text).strip()
+    try:
+        value = float(Decimal(written.removesuffix("%").strip()) / (100 if written.endswith("%") else 1))
+    except ArithmeticError:
+        raise UsageError(f"share {shown(text)} cannot be read; write 5% or 0.05") from None
+    if not 0 <= value <= 1:
+        raise UsageError(f"share {shown(text)} must lie between 0% and 100%")
+    return value
+
+
 def dollars(text: str | float) -> int:
     """Dollars as written, in nano-dollars.
 
@@ -143,7 +168,9 @@ def dollars(text: str | float) -> int:
         value = Decimal(str(text)) * NANO
         sound = 0 <= value <= MOST
     except ArithmeticError:  # no number, or not comparable
-        raise UsageError(f"price {text!r} is not a number of dollars; write 0.15") from None
+        raise UsageError(f"price {shown(text)} is not a number of dollars; write 0.15") from None
     if not sound:
-        raise UsageError(f"price {text!r} must be between 0 and {MOST // NANO} dollars per million tokens")
+        raise UsageError(
+            f"price {shown(text)} must be between 0 and {MOST // NANO} dollars per million tokens"
+        )
     return int(value)

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from outlay.config.amounts import dollars, parse_budget
+from outlay.config.amounts import dollars, parse_budget, share_of, shown
 from outlay.config.settings import SAMPLED, Endpoint, Model, Settings, checked
 from outlay.errors import BudgetError, UsageError
 from outlay.types import Price
 
 MOST_TOKENS: Final = 10**9
+MOST_NAME: Final = 200
 DECIDED: Final = ("model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "seed", "stop")
 """Fields of a request that the run sets itself."""
 
@@ -50,6 +52,7 @@ _RUN: Final = {
     "grade": Key("true or false", (bool,)),
     "directory": _TEXT,
     "prices": _TEXT,
+    "holdout": Key('a share, such as "5%"', (str, int, float)),
     "on_crash": _TEXT,
 }
 _MODEL: Final = {
@@ -116,6 +119,8 @@ def settings_of(raw: Mapping[str, Any]) -> Settings:
         "budget": parse_budget(*_texts(raw, "budget")),
         "check": _texts(raw, "check"),
     }
+    if "holdout" in raw:
+        given["holdout"] = share_of(raw["holdout"])
     if "directory" in raw:
         given["directory"] = Path(raw["directory"])
     return checked(Settings(**given))
@@ -126,17 +131,19 @@ def _judge(table: Mapping[str, Any], at: int, endpoints: set[str]) -> Model:
 
 
 def _model(table: Mapping[str, Any], at: int, endpoints: set[str], role: str = "model") -> Model:
-    where = f"{role} {table.get('name') or table.get('model') or at}"
+    where = f"{role} {_name(table, at)}"
     _validate(table, _MODEL, where)
     name = str(table.get("name") or table.get("model") or "")
-    if not name.strip() or not name.isprintable():
+    if not name.strip():
         raise UsageError(f'{where}: it has no name; add name = "small"')
+    if len(name) > MOST_NAME or not name.isprintable():
+        raise UsageError(f"{where}: name is {shown(name)}; use 1 to {MOST_NAME} printable characters")
     if ("price_in" in table) != ("price_out" in table):
         raise UsageError(f"{where}: price_in and price_out go together, in dollars per million tokens")
     engine = table.get("endpoint", "http")
     if engine not in endpoints | {"http", "pocket"}:
         known = ", ".join(sorted(endpoints)) or "none"
-        raise UsageError(f"{where}: unknown endpoint {engine!r}; [[endpoint]] tables define: {known}")
+        raise UsageError(f"{where}: unknown endpoint {shown(engine)}; [[endpoint]] tables define: {known}")
     if "fields" in table and not table.get("mode"):
         raise UsageError(f'{where}: fields say how to ask for a mode; name it: mode = "think"')
     most = table.get("max_tokens", 1024)
@@ -160,36 +167,59 @@ def _model(table: Mapping[str, Any], at: int, endpoints: set[str], role: str = "
     )
 
 
+def _name(table: Mapping[str, Any], at: int) -> str:
+    """What errors call a table: its name if it has a sound one, else its place."""
+    name = table.get("name") or table.get("model")
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= 80 else str(at)
+
+
 def _temperatures(table: Mapping[str, Any], where: str) -> tuple[float, ...]:
     """Greedy and one sampled where none is named."""
     heat = table.get("temperature", [0, SAMPLED])
     heats = heat if isinstance(heat, list) else [heat]
     for one in heats:
         if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one <= 2:
-            raise UsageError(f"{where}: temperature is {one!r}; it must lie between 0 and 2, and 0 is greedy")
+            raise UsageError(
+                f"{where}: temperature is {shown(one)}; it must lie between 0 and 2, and 0 is greedy"
+            )
     if not heats or len({f"{one:g}" for one in heats}) < len(heats):
-        raise UsageError(f"{where}: temperature is {heats!r}; name one or more, each once")
+        raise UsageError(f"{where}: temperature is {shown(heats)}; name one or more, each once")
     return tuple(float(one) for one in heats)
 
 
 def _endpoint(table: Mapping[str, Any], at: int) -> Endpoint:
-    where = f"endpoint {table.get('name') or at}"
+    where = f"endpoint {_name(table, at)}"
     _validate(table, _ENDPOINT, where)
     if missing := [key for key in ("name", "url") if not table.get(key)]:
         raise UsageError(f'{where}: it has no {missing[0]}; add {missing[0]} = "…"')
     if table["name"] in ("http", "pocket"):
         raise UsageError(f"{where}: the name is taken; choose another")
-    if not str(table["url"]).startswith(("http://", "https://")):
-        raise UsageError(f"{where}: url is {table['url']!r}; write http://localhost:8000/v1")
+    if not _is_address(table["url"]):
+        raise UsageError(f"{where}: url is {shown(table['url'])}; write http://localhost:8000/v1")
     for key, high in (("concurrency", 4096), ("rpm", MOST_TOKENS), ("tpm", MOST_TOKENS)):
         if not 1 <= table.get(key, 1) <= high:
             raise UsageError(f"{where}: {key} is {table[key]}; it must lie between 1 and {high:,}")
     modes = table.get("modes", {})
     for mode, sent in modes.items():
         if not isinstance(sent, dict):
-            raise UsageError(f'{where}: mode {mode!r} is {sent!r}; write {{reasoning_effort = "high"}}')
-        _told(sent, f"{where}: mode {mode!r}")
+            raise UsageError(
+                f'{where}: mode {shown(mode)} is {shown(sent)}; write {{reasoning_effort = "high"}}'
+            )
+        _told(sent, f"{where}: mode {shown(mode)}")
     return Endpoint(**{**table, "extra": _told(table.get("extra", {}), f"{where}: extra")})
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isprintable()
+        )
+    except ValueError:  # half an IPv6 address, a port that is none
+        return False
 
 
 def _told(sent: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -214,7 +244,7 @@ def _with_modes(endpoints: Sequence[Endpoint], models: Sequence[Model]) -> tuple
         endpoint = by_name.get(model.engine) or Endpoint("http", "")
         if endpoint.modes.get(model.mode, model.fields) != model.fields:
             raise UsageError(
-                f"model {model.name}: mode {model.mode!r} is asked for otherwise at this endpoint already; give "
+                f"model {model.name}: mode {shown(model.mode)} is asked for otherwise at this endpoint already; give "
                 f'the mode a name of its own: mode = "{model.mode}-{model.name}"'
             )
         by_name[endpoint.name] = replace(endpoint, modes={**endpoint.modes, model.mode: model.fields})
@@ -227,10 +257,10 @@ def _validate(table: Mapping[str, Any], schema: Mapping[str, Key], where: str) -
         if key not in schema:
             near = difflib.get_close_matches(key, schema, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(schema)}"
-            raise UsageError(f"{prefix}unknown key {key!r}; {hint}")
+            raise UsageError(f"{prefix}unknown key {shown(key)}; {hint}")
         says, types = schema[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise UsageError(f"{prefix}{key} is {value!r}; it must be {says.format(key=key)}")
+            raise UsageError(f"{prefix}{key} is {shown(value)}; it must be {says.format(key=key)}")
 
 
 def _tables(raw: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
@@ -244,5 +274,5 @@ def _texts(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value = raw.get(key, [])
     texts = [value] if isinstance(value, str) else value
     if not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"{key} is {value!r}; it must be a text or a list of texts")
+        raise UsageError(f"{key} is {shown(value)}; it must be a text or a list of texts")
     return tuple(texts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from outlay.config.amounts import dollars
+from outlay.config.amounts import dollars, shown
 from outlay.errors import UsageError
 from outlay.types import NOTHING, Arm, Budget, Price
 
@@ -126,6 +126,7 @@ class Settings:
         directory: Where the run lives; None for beside the input.
         prices: A file of prices, or `table`: then the price tables count for every endpoint. None: for the hosts of
             the providers alone.
+        holdout: The share of prompts on which the run is compared with always asking the dearest model.
         on_crash: What becomes of a call that was under way when the run was killed: `charge` it at the most that it
             could cost, or `release` it. None: charge at endpoints, release in the process.
     """
@@ -146,6 +147,7 @@ class Settings:
     grade: bool = False
     directory: Path | None = None
     prices: str | None = None
+    holdout: float = 0.0
     on_crash: str | None = None
 
 
@@ -204,7 +206,7 @@ def _named(text: str) -> tuple[Arm, ...]:
     priced = _PRICED.fullmatch(text)
     if priced is None and _MISTYPED.fullmatch(text):
         raise UsageError(
-            f"model {text!r}: after @ come two prices, dollars per million tokens in and out: small@0.15/0.60; a "
+            f"model {shown(text)}: after @ come two prices, dollars per million tokens in and out: small@0.15/0.60; a "
             'model whose name is really so is named in a config file: [[model]] name = "…"'
         )
     name = priced.group(1) if priced else text
@@ -221,9 +223,9 @@ def _picked(name: str, known: Sequence[Arm], configured: bool) -> list[Arm]:
     names = ", ".join(dict.fromkeys(model_name(arm.name) for arm in known))
     if configured:
         priced = "; prices are written there: price_in, price_out" if "@" in name else ""
-        raise UsageError(f"unknown model {name!r}; the config file has: {names}{priced}")
+        raise UsageError(f"unknown model {shown(name)}; the config file has: {names}{priced}")
     raise UsageError(
-        f"unknown model {name!r}: no endpoint is set, so the model in the package answers, as {names}; "
+        f"unknown model {shown(name)}: no endpoint is set, so the model in the package answers, as {names}; "
         "set OPENAI_BASE_URL (and OPENAI_API_KEY) to use your own"
     )
 
@@ -233,11 +235,11 @@ def _unique(arms: Iterable[Arm]) -> tuple[Arm, ...]:
     for arm in arms:
         if arm.name in seen and arm.role == "judge":
             raise UsageError(
-                f"judge {arm.name!r} has the name of another; give it its own, and the endpoint's in model: "
+                f"judge {shown(arm.name)} has the name of another; give it its own, and the endpoint's in model: "
                 f'name = "{arm.name}-judge", model = "{arm.model}"'
             )
         if arm.name in seen:
-            raise UsageError(f"model {arm.name!r} is named twice; name it once, cheap to dear")
+            raise UsageError(f"model {shown(arm.name)} is named twice; name it once, cheap to dear")
         seen.add(arm.name)
     return tuple(arms)
 
@@ -246,6 +248,7 @@ def checked(settings: Settings) -> Settings:
     """The same settings, or an error that names the one that cannot be kept."""
     for name, low, high in (
         ("abstain", 0, 1),
+        ("holdout", 0, 1),
         ("seed", 0, 2**63 - 1),
         ("concurrency", 1, 4096),
     ):
@@ -253,10 +256,10 @@ def checked(settings: Settings) -> Settings:
             raise UsageError(f"{name} is {getattr(settings, name)}; it must lie between {low} and {high}")
     if settings.limit is not None and settings.limit < 1:
         raise UsageError(f"limit is {settings.limit}; it must be 1 or more")
-    if not all(name.strip() for name in settings.pick):
+    if not all(name.strip() and name.isprintable() for name in settings.pick):
         raise UsageError("a model without a name: write --models small,big, cheap to dear")
     if settings.on_crash not in (None, *ON_CRASH):
-        raise UsageError(f"on_crash is {settings.on_crash!r}; it must be {' or '.join(ON_CRASH)}")
+        raise UsageError(f"on_crash is {shown(settings.on_crash)}; it must be {' or '.join(ON_CRASH)}")
     if settings.prices == "":
         raise UsageError('prices is empty; write prices = "table", or the name of a file of prices')
     return settings

@@ -94,5 +94,5 @@ def setting(job: Job) -> Setting:
     pricing: Pricing = Clearing(job.budget) if job.price is None else Fixed(job.price)
     return Setting(
         job.arms, job.engines, _start(job.strategy), named_policy(job.policy, names), Prior(rank, job.known),
-        pricing, job.budget, job.seed, job.checks, job.same, job.open_points,
+        pricing, job.budget, job.seed, job.checks, job.same, job.open_points, job.holdout,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlay.driver.job import Job, Line
+from outlay.driver.job import Compared, Job, Line
 from outlay.market import DEADLINE, Market
 from outlay.types import FREE, Cost
 
@@ -15,6 +15,17 @@ def looked_at(market: Market, job: Job) -> bool:
     return any(
         line["arm"] in checks and "error" not in line for settled in market.settled for line in settled.lines
     )
+
+
+def compared(market: Market, job: Job) -> Compared | None:
+    """How the held-out share fared beside the dearest model; None where nothing was held out."""
+    rows = market.compared
+    if not rows:
+        return None
+    limits = job.budget.limits()
+    unit = next((unit for unit in ("usd", "tok", "outtok") if unit in limits), "tok")
+    spent, dearest = (sum(getattr(row[at], unit) for row in rows) for at in (1, 2))
+    return Compared(rows[0].arm, len(rows), sum(row.same for row in rows), unit, spent, dearest)
 
 
 def troubles(market: Market) -> tuple[str, ...]:
@@ -63,6 +74,8 @@ def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[s
         return "deadline", "the time was up"
     if share >= 0.98:
         return "spent", f"{share:.1%} of the budget in {unit} is spent"
+    if not market.setting.policy.priced:
+        return "rule_done", f"the rule {job.policy} has bought all that it wants"
     if market.ran_into_budget:
         return "too_little_left", (
             f"{share:.1%} of the budget in {unit} is spent; what is left is less than the most that any purchase still "

@@ -86,8 +86,8 @@ class Compared:
     Attributes:
         arm: Who was asked.
         prompts: On how many prompts.
-        same: On how many of them the answers agree; `low` and `high` bound the share (95 %, Wilson).
-        unit: That of the two costs: `usd` where it is budgeted, or else `tok`.
+        same: On how many of them the answers agree.
+        unit: That of the two costs, the first of `usd`, `tok` and `outtok` that is budgeted, or else `tok`.
         spent: What the run spent on these prompts, in the ledger's integers.
         dearest: What the answers of the dearest model cost.
     """
@@ -95,8 +95,6 @@ class Compared:
     arm: str
     prompts: int
     same: int
-    low: float
-    high: float
     unit: str
     spent: int
     dearest: int
@@ -104,9 +102,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended. `end` is `spent`, `no_gain`, `too_little_left`, `deadline`, `interrupted` or `overdrawn`;
-    `checked` whether any check looked at the answers, without which the mean confidence is unchecked; `compared` how
-    the held-out share fared beside the dearest model, None without one.
+    """How a run ended. `end` is `spent`, `no_gain`, `rule_done`, `too_little_left`, `deadline`, `interrupted` or
+    `overdrawn`; `checked` whether any check looked at the answers, without which the mean confidence is unchecked;
+    `compared` how the held-out share fared beside the dearest model, None without one.
     """
 
     prompts: int

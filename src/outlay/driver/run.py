@@ -18,7 +18,7 @@ import msgspec
 
 from outlay import journal as journals
 from outlay.driver.begin import distinct, fingerprint, setting
-from outlay.driver.closing import ending, looked_at, totals, troubles
+from outlay.driver.closing import compared, ending, looked_at, totals, troubles
 from outlay.driver.job import Job, Progress, Summary
 from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
 from outlay.engines.base import Engine
@@ -353,6 +353,7 @@ class _Run:
             totals(market), sum(given) / len(given) if given else 0.0,
             looked_at(market, job), market.ledger.overdraft, market.gave_up,
             sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory, troubles(market),
+            compared(market, job),
         )  # fmt: skip
 
 

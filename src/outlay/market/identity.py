@@ -30,6 +30,11 @@ def seed_of(key: str, run_seed: int) -> int:
     return _hash(f"{run_seed}\x00{key}") >> 1
 
 
+def is_held_out(prompt_id: str, run_seed: int, share: float) -> bool:
+    """Whether a prompt belongs to the share that is compared with the dearest model, likewise by a hash."""
+    return _hash(f"held\x00{run_seed}\x00{prompt_id}") < share * 2**64
+
+
 def is_even(prompt_id: str, run_seed: int) -> bool:
     """Whether a prompt belongs to the evenly bought share: a hash of its id and the run's seed."""
     return _hash(f"even\x00{run_seed}\x00{prompt_id}") < EVEN_SHARE * 2**64

@@ -2,8 +2,8 @@
 the evidence.
 
 It is a pure step. The driver hands it the time and what came back; it hands back calls and journal lines. All that it
-decides is one of a few operations (open, reopen, probe, buy, idle, end), each written to the journal before its calls
-are sent, so that a resumed run is this same machine fed with the journal: nothing is chosen anew.
+decides is one of a few operations (open, reopen, compare, probe, buy, idle, reveal, end), each written to the journal
+before its calls are sent, so that a resumed run is this same machine fed with the journal: nothing is chosen anew.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from outlay.errors import NotDeterministic
 from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
 from outlay.ledger import MemoryLedger
 from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
-from outlay.market.identity import EVEN_SHARE, class_of, is_even, model_of, seed_of
-from outlay.market.point import Point, Wanted
-from outlay.market.setting import Setting, Settled
+from outlay.market.identity import EVEN_SHARE, class_of, is_even, is_held_out, model_of, seed_of
+from outlay.market.point import Hidden, Point, Wanted
+from outlay.market.setting import Beside, Setting, Settled
 from outlay.policies import View
 from outlay.policies.base import Choice
 from outlay.pricing import Forecast
-from outlay.types import FREE, Call, Cost, Delivery, Prompt, cost_of
+from outlay.types import FREE, Ask, Call, Completion, Cost, Delivery, Prompt, cost_of
 
 EVEN_FROM, EVEN_BUDGET = 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
@@ -58,6 +58,7 @@ class Purchase(NamedTuple):
     line: dict[str, Any]
     call: Call | None
     children: tuple[Point, ...]
+    hidden: bool = False
 
 
 class Holds(NamedTuple):
@@ -105,6 +106,13 @@ class Market:
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
         self._even_spent = 0.0
+        self.compared: list[Beside] = []
+        self._held_spent = 0.0
+        dearest = [arm for arm in setting.arms if arm.role == "model"][-1:]
+        same_model = [arm for arm in setting.arms if dearest and model_of(arm) == model_of(dearest[0])]
+        self._dearest = next(
+            (arm for arm in same_model if arm.deterministic), dearest[0] if dearest else None
+        )
         self._again: list[Settled] = []  # settled prompts to be opened once more
         self._reopened: dict[str, int] = {}
         models = list(dict.fromkeys(model_of(arm) for arm in setting.arms if arm.role == "model"))
@@ -472,6 +480,10 @@ class Market:
 
     def _end(self, point: Point, reason: str) -> None:
         """The market decides: the best-supported candidate and the belief in it."""
+        if point.hidden is not None:
+            self._ops.append(["reveal", point.path, point.best, point.leader])
+            self._reveal(point)
+            return
         self._ops.append(["end", point.path, reason, point.best, point.leader])
         self._finish(point, reason)
 
@@ -485,6 +497,8 @@ class Market:
 
     def _close(self, point: Point, candidate: Candidate | None, belief: float, reason: str) -> None:
         self._release_chain(point)
+        if point.hidden is not None:  # its flow ended of its own
+            self._compare(point, point.hidden)
         point.done = True
         point.offers, point.flow = (), None
         _believe(point, belief, point.leader)
@@ -534,19 +548,18 @@ class Market:
 
     def deliver(self, key: str, delivery: Delivery) -> None:
         """Settle a call in full and extend the evidence of its point."""
-        point, offer, slot, line, call, _ = self.flight.pop(key)
+        point, offer, slot, line, call, _, hidden = self.flight.pop(key)
         assert call is not None
         cost = cost_of(call.arm.price, delivery.usage, delivery.ms)
         if self.ledger.settle(key, cost) != FREE:
             self.overdrawn_by = call.arm.name
         self._charge(point, line, cost)
+        if hidden:
+            self._keep_hidden(point, offer, slot, delivery, cost)
+            return
         for completion in delivery.completions:
             if offer.effect == "draw":
-                self._draws += 1
-                point.lengths.append(
-                    completion.output_tokens / self._appraisal.length(point.klass, slot, completion)
-                )
-                point.add_draw(offer, slot, completion)
+                self._add_draw(point, offer, slot, completion)
             elif offer.effect == "verdict":
                 self._told += 1
                 point.add_verdict(offer, slot, offer.read(completion), completion.text)
@@ -563,6 +576,21 @@ class Market:
             point.fail(offer, delivery.error)
         point.flight = 0
         self._go_on(point)
+
+    def _add_draw(self, point: Point, offer: Offer, slot: int, completion: Completion) -> None:
+        self._draws += 1
+        point.lengths.append(completion.output_tokens / self._appraisal.length(point.klass, slot, completion))
+        point.add_draw(offer, slot, completion)
+
+    def _keep_hidden(self, point: Point, offer: Offer, slot: int, delivery: Delivery, cost: Cost) -> None:
+        """What a held-out prompt is compared with is back; now the run begins for it."""
+        if delivery.completions:
+            self._appraisal.settle(point.klass, slot, cost, 1)
+            point.hidden = Hidden(offer, slot, delivery.completions[0], cost)
+        if delivery.error:
+            point.lines[0]["error"] = delivery.error
+        point.flight = 0
+        self._active[point.path] = point
 
     def _charge(self, point: Point, line: dict[str, Any], cost: Cost) -> None:
         line["tok"] += cost.tok
@@ -711,19 +739,75 @@ class Market:
     def _open_prompts(self) -> None:
         while self._next < len(self.prompts) and self._roots < self.setting.open_points:
             self._ops.append(["open", self._next])
-            self._open_next()
+            point = self._open_next()
+            if not point.done and is_held_out(point.path, self.setting.seed, self.setting.holdout):
+                self._hold_out(point)
 
-    def _open_next(self) -> None:
+    def _open_next(self) -> Point:
         prompt = self.prompts[self._next]
         self._next += 1
-        self._begin(self._open(prompt, prompt.id))
+        point = self._open(prompt, prompt.id)
+        self._begin(point)
+        return point
+
+    def _hold_out(self, point: Point, held: Cost | None = None) -> None:
+        """Ask the dearest model once, beside the run: what it says is not seen before the run has decided without it,
+        so that the two can be compared. At most twice the held-out share of the budget goes there.
+        """
+        arm = self._dearest
+        if arm is None or not (point.kind.exclusive or point.same is not None):
+            return
+        key = f"{point.path}/compare.{arm.name}.-1.0"
+        call = Call(
+            arm, Ask(point.prompt.messages), key, point.prompt.id, 0, 1, seed_of(key, self.setting.seed),
+            arm.max_tokens,
+        )  # fmt: skip
+        worst = self._appraisal.worst(call) if held is None else held
+        share = self.setting.pricing.share(worst)
+        if held is None and self._held_spent + share > 2 * self.setting.holdout:
+            return
+        if not self.ledger.reserve(key, worst):
+            return
+        self._held_spent += share
+        offer = Offer("sample", arm.name, call)
+        slot = self._appraisal.slot(offer.kind, offer.arm)
+        line = {**_line(point, offer, 1, self.setting.pricing.price, 0, False), "kind": "compare"}
+        point.lines.append(line)
+        self._ops.append(["compare", point.path, _amounts(worst)])
+        self._forget(point)
+        point.flight = 1
+        self.flight[key] = Purchase(point, offer, slot, line, call, (), hidden=True)
+        self._new.append(call)
+        self.calls_made += 1
+
+    def _reveal(self, point: Point) -> None:
+        """The run has decided without it: compare, and let the run use what was paid for."""
+        hidden = point.hidden
+        assert hidden is not None
+        self._compare(point, hidden)
+        triple = (hidden.offer.kind, hidden.offer.arm, -1)
+        if not point.bought:
+            self._count_fresh(point, -1)
+        point.bought[triple] = point.bought.get(triple, 0) + 1
+        self._add_draw(point, hidden.offer, hidden.slot, hidden.completion)
+        self._forget(point)
+        self._go_on(point)
+
+    def _compare(self, point: Point, hidden: Hidden) -> None:
+        said = point.kind.extract(hidden.completion.text) if hidden.completion.text else None
+        same = point.candidate(said) == point.leader
+        self.compared.append(Beside(same, point.spent - hidden.cost, hidden.cost, hidden.offer.arm))
+        point.hidden = None
 
     def _open(self, prompt: Prompt, path: str) -> Point:
         arms = self._arms_for(prompt)
         owner = class_of(prompt, arms)
         klass = self.setting.belief.klass(owner)
         point = Point(path, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same)
-        point.even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, self.setting.seed)
+        seed, held_out = self.setting.seed, self.setting.holdout
+        point.even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, seed)
+        if is_held_out(path, seed, held_out):
+            point.even = False
         return point
 
     def _begin(self, point: Point) -> None:
@@ -926,7 +1010,13 @@ class Market:
         point = self.points.get(op[1])
         if point is None:
             raise NotDeterministic(f"the journal speaks of {op[1]!r}, which is not open: {_ADVICE}")
-        if op[0] == "probe":
+        if op[0] == "compare":
+            self._hold_out(point, Cost(*op[2]))
+        elif op[0] == "reveal":
+            _, _, best, leader = op
+            _believe(point, best, leader)
+            self._reveal(point)
+        elif op[0] == "probe":
             self._probe_flows(point, list(point.offers))
         elif op[0] == "idle":
             _, _, why, best, leader, point.until, point.remaining, *wanted = op

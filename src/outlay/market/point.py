@@ -41,6 +41,15 @@ class Wanted(NamedTuple):
     forced: bool
 
 
+class Hidden(NamedTuple):
+    """An answer of the dearest model that the run does not see yet."""
+
+    offer: Offer
+    slot: int
+    completion: Completion
+    cost: Cost
+
+
 @final
 class Point:
     """Owned by the market. A root point belongs to a prompt; others to a sub-flow of their `parent`."""
@@ -60,6 +69,7 @@ class Point:
         "failed",
         "flight",
         "flow",
+        "hidden",
         "kind",
         "klass",
         "last",
@@ -127,6 +137,7 @@ class Point:
         self.valued = -1  # the step in which `rows` was made
         self.done = False
         self.even = False
+        self.hidden: Hidden | None = None  # of a held-out prompt, until the run has decided without it
         self.until = 0.0
         self.remaining = 0.0
         self.best, self.leader = 0.0, -1

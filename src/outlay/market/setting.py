@@ -24,6 +24,7 @@ class Setting:
         checks: For each prompt id the check arms that exist for it; None where every check exists for every prompt.
         same: The user's own equality of answers, in place of canonical forms.
         open_points: Most prompts that are open at once.
+        holdout: The share of prompts on which the dearest model is asked beside the run, to be compared with.
     """
 
     arms: Arms
@@ -37,6 +38,16 @@ class Setting:
     checks: Mapping[str, frozenset[str]] | None = None
     same: Callable[[str, str], bool] | None = None
     open_points: int = OPEN_POINTS
+    holdout: float = 0.0
+
+
+class Beside(NamedTuple):
+    """A held-out prompt: whether the run's answer was that of the dearest model before it used that, and both costs."""
+
+    same: bool
+    spent: Cost
+    dearest: Cost
+    arm: str
 
 
 class Settled(NamedTuple):

@@ -115,7 +115,8 @@ def test_the_summary_as_json_is_in_units_of_the_user():
     ("end", "outcomes", "refused", "code"),
     [
         ("spent", {"answered": 3}, 0, exits.DONE),
-        ("no_gain", {"answered": 3, "abstained": 1, "no_answer_found": 1}, 0, exits.DONE),
+        ("no_gain", {"answered": 3, "abstained": 1}, 0, exits.DONE),
+        ("no_gain", {"answered": 3, "no_answer_found": 1}, 0, exits.ROWS_FAILED),
         ("spent", {"answered": 3, "out_of_budget": 1}, 1, exits.SPENT),
         ("no_gain", {"answered": 3, "failed": 1}, 0, exits.ROWS_FAILED),
         ("no_gain", {"answered": 3}, 1, exits.ROWS_FAILED),

@@ -1,0 +1,121 @@
+"""`--holdout`: the run beside always asking the dearest model, without a label and without peeking."""
+
+import asyncio
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from outlay.cli import main
+from outlay.driver import Job, Summary, run_job
+from outlay.market.identity import is_held_out
+from outlay.types import Answer, Budget
+
+BEDS = runpy.run_path(str(Path(__file__).with_name("resumable.py")), run_name="resumable")
+
+
+def run(job: Job) -> tuple[Summary, tuple[Answer, ...]]:
+    return asyncio.run(run_job(job))
+
+
+def held(job: Job) -> set[str]:
+    return {prompt.id for prompt in job.prompts if is_held_out(prompt.id, job.seed, job.holdout)}
+
+
+@pytest.fixture(scope="module")
+def ended() -> tuple[Job, Summary, tuple[Answer, ...]]:
+    job = BEDS["job"]("held_out", None)
+    return job, *run(job)
+
+
+def test_every_held_out_prompt_is_asked_of_the_dearest_model_first_and_once(
+    ended: tuple[Job, Summary, tuple[Answer, ...]],
+):
+    job, summary, answers = ended
+    assert summary.compared is not None
+    compared = {
+        answer.id
+        for answer in answers
+        if any(line["kind"] == "compare" for line in answer.receipt["purchases"])
+    }
+    assert 20 < len(compared) <= len(held(job))
+    assert compared <= held(job)
+    assert summary.compared.prompts == len(compared)
+    for answer in answers:
+        kinds = [line["kind"] for line in answer.receipt["purchases"]]
+        assert "compare" not in kinds[1:]
+    assert {line["arm"] for a in answers for line in a.receipt["purchases"] if line["kind"] == "compare"} == {
+        "big"
+    }
+
+
+def test_the_run_decides_without_the_answer_that_it_is_compared_with(
+    ended: tuple[Job, Summary, tuple[Answer, ...]],
+):
+    """Were it seen, an untouched prompt would be believed from the first purchase on."""
+    answers = ended[2]
+    first = [
+        line["belief"][0]
+        for answer in answers
+        if answer.receipt["purchases"] and answer.receipt["purchases"][0]["kind"] == "compare"
+        for line in answer.receipt["purchases"][1:2]
+    ]
+    assert first
+    assert set(first) == {0.0}
+
+
+def test_costs_on_the_held_out_share_are_those_of_the_run_alone(
+    ended: tuple[Job, Summary, tuple[Answer, ...]],
+):
+    _, summary, answers = ended
+    compared = summary.compared
+    assert compared is not None
+    lines = [line for answer in answers for line in answer.receipt["purchases"]]
+    assert compared.dearest == sum(line["tok"] for line in lines if line["kind"] == "compare")
+    own = [a for a in answers if any(line["kind"] == "compare" for line in a.receipt["purchases"])]
+    # What was bought after the comparison is not part of it.
+    assert compared.spent <= sum(answer.cost.tok for answer in own) - compared.dearest
+    assert compared.spent > 0
+    assert summary.spent.tok == sum(answer.cost.tok for answer in answers) <= 24_000
+
+
+def test_the_share_of_same_answers_is_what_the_answers_say():
+    """With enough money both are asked often, so that most held-out prompts end with the same answer."""
+    job = replace(BEDS["job"]("held_out", None), budget=Budget(tok=150_000))
+    summary, _ = run(job)
+    poor = BEDS["job"]("held_out", None)
+    assert summary.compared is not None
+    assert summary.compared.same >= summary.compared.prompts / 2
+    assert summary.compared.prompts >= len(held(poor)) - 2
+
+
+def test_answers_that_stand_alone_are_not_compared():
+    """Two programs that do the same are not the same text."""
+    job = replace(BEDS["job"]("code", None), holdout=0.3)
+    summary, answers = run(job)
+    assert summary.compared is None
+    assert not any(line["kind"] == "compare" for answer in answers for line in answer.receipt["purchases"])
+
+
+def test_the_summary_says_it_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "tasks.jsonl"
+    rows = [f"{a} + {b} = ?" for a in range(2, 9) for b in range(3, 9)]
+    file.write_text("\n".join(json.dumps({"prompt": row, "answer": "number"}) for row in rows))
+    assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%", "--quiet", "--json"]) in (0, 4)
+    said = json.loads(capsys.readouterr().out)["held_out"]
+    assert said["beside"] == "think:greedy"
+    assert said["low"] <= said["share"] <= said["high"]
+    assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%"]) in (0, 4)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "same answers as always think:greedy on" in text
+    assert "held-out prompts, for" in text
+
+
+@pytest.mark.parametrize("share", ["150%", "a lot", "-1%"])
+def test_a_share_that_is_none_is_an_error(share: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "tasks.jsonl"
+    file.write_text('{"prompt": "2 + 2 = ?"}\n')
+    assert main(["run", str(file), "--budget", "1ktok", f"--holdout={share}"]) == 2
+    assert "share" in capsys.readouterr().err

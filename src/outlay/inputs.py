@@ -328,7 +328,7 @@ class _Reader:
             try:
                 kind(spec)
             except ValueError as error:
-                problem = str(error).rstrip(".")
+                problem = _clip(str(error).rstrip("."), 300)
             if len(self._kinds) >= 10_000:
                 self._kinds.clear()
             self._kinds[spec] = problem
@@ -347,7 +347,7 @@ def _messages(line: int, row: Mapping[str, Any]) -> tuple[Message, ...]:
         near = near or [
             name for name in ("question", "input", "text", "instruction", "content") if name in row
         ]
-        remedy = f"rename {near[0]} to prompt" if near else 'add "prompt": "…" or "messages": […]'
+        remedy = f"rename {_clip(near[0])} to prompt" if near else 'add "prompt": "…" or "messages": […]'
         raise InputError(line, "prompt", "there is none", remedy)
     if not isinstance(prompt, str):
         remedy = "write a text; a list of messages is called messages"
@@ -472,7 +472,7 @@ def _what(value: Any) -> str:
     return "null"
 
 
-def _clip(text: str) -> str:
+def _clip(text: str, most: int = 40) -> str:
     """Short enough for a message, and printable."""
-    short = text if len(text) <= 40 else f"{text[:39]}…"
+    short = text if len(text) <= most else f"{text[: most - 1]}…"
     return short if short.isprintable() else ascii(short)[1:-1]

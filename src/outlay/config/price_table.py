@@ -19,7 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
-from outlay.config.amounts import dollars
+from outlay.config.amounts import dollars, shown
 from outlay.errors import UsageError
 from outlay.types import Price
 
@@ -110,7 +110,7 @@ def listed(name: str, row: object) -> Listed:
         return Listed(name, row[0], fresh, output, cached, written, up_to)
     except (ValueError, LookupError, TypeError):
         raise UsageError(
-            f"the price of {name!r} cannot be read: {str(row)[:80]}; import the file anew: outlay prices import"
+            f"the price of {shown(name)} cannot be read: {shown(row)}; import the file anew: outlay prices import"
         ) from None
 
 
@@ -164,9 +164,9 @@ def read_json(path: Path) -> object:
             file.seek(0)
             with gzip.open(file) if packed else file as unpacked:
                 raw = unpacked.read(LARGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{path} cannot be read: {reason.lower()}") from None
+        raise UsageError(f"prices {shown(str(path))} cannot be read: {reason.lower()}") from None
     if len(raw) > LARGEST:
         raise UsageError(f"{path} is larger than {LARGEST // 2**20} MiB; a file of prices is not")
     try:

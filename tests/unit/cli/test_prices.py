@@ -95,7 +95,7 @@ def test_an_import_says_as_data_what_it_did(capsys: pytest.CaptureFixture[str]):
     [
         (("import",), "import reads one file"),
         (("import", "a", "b"), "import reads one file"),
-        (("import", "none.json"), "none.json cannot be read: no such file"),
+        (("import", "none.json"), "none.json' cannot be read: no such file"),
         (("import", "odd.json"), "no known shape"),
         (("import", "odd.yaml"), "yq -o json"),
         (("import", "p.json", "--to", "x.yaml"), "x.yaml.json"),

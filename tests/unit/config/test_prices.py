@@ -159,7 +159,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, raw: bytes, problem:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(UsageError, match="none cannot be read"):
+    with pytest.raises(UsageError, match="none' cannot be read"):
         read_json(tmp_path / "none")
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -262,3 +263,80 @@ def test_the_demo_shows_a_run_a_comparison_a_receipt_and_what_to_do_next(tmp_pat
         "OPENAI_BASE_URL",
     ):
         assert words in done.stdout
+
+
+CONFIG = """
+prices = "prices.json"
+[[endpoint]]
+name = "here"
+url = "URL"
+extra = {top_k = 7}
+modes = {short = {thinking = "off"}}
+concurrency = 2
+rpm = 60_000
+[[model]]
+name = "plain"
+model = "sound:90"
+endpoint = "here"
+temperature = [0, 0.5, 1]
+mode = "short"
+[[model]]
+name = "deep"
+model = "sound:91"
+endpoint = "here"
+mode = "think"
+temperature = 1
+fields = {thinking = {budget = 9}}
+[[judge]]
+name = "look"
+model = "sound:92"
+endpoint = "here"
+"""
+COSTS = {
+    f"x/sound:{at}": {"input": 0.5, "output": 1, "input_cache_write": 1, "input_cache_read": 1}
+    for at in (90, 91, 92)
+}
+
+
+def asked(endpoint: str, model: str) -> list[dict[str, object]]:
+    """What the server saw of a model."""
+    with urlopen(f"{endpoint.removesuffix('/v1')}/seen/{model}") as reply:
+        return list(json.load(reply))
+
+
+def test_a_config_says_what_requests_hold_who_judges_and_what_it_costs(tmp_path: Path, endpoint: str):
+    written(tmp_path, [{"id": f"p{at}", "prompt": f"Say {at}", "answer": "last_line"} for at in range(12)])
+    (tmp_path / "costs.json").write_text(json.dumps(COSTS))
+    done = outlay("prices", "import", "costs.json", "--to", "prices.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "c.toml").write_text(CONFIG.replace("URL", endpoint))
+    command = ("run", "tasks.jsonl", "--config", "c.toml", "--budget", "1usd", "--json")
+    done = outlay(*command, "--policy", "until_pass:3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert 0 < summary["spent"]["usd"] <= 1
+    spent = summary["spent"]
+    input_tokens = spent["tok"] - spent["outtok"]
+    # Input is booked at the price of writing it to a cache.
+    assert spent["usd"] == pytest.approx((input_tokens + spent["outtok"]) / 1e6, rel=0.01)
+    assert {line["kind"] for line in summary["bought"]} == {"sample", "judge"}
+    plain, judged = asked(endpoint, "sound:90"), asked(endpoint, "sound:92")
+    assert plain
+    assert all(body["top_k"] == 7 and body["thinking"] == "off" for body in plain)
+    assert judged
+    assert all("Decide whether the answer is correct" in str(body["messages"]) for body in judged)
+    assert all(body["max_tokens"] == 64 and "thinking" not in body for body in judged)
+    written(tmp_path, [{"prompt": "Once more"}])
+    done = outlay(*command, "--models", "deep", "--policy", "uniform:2", "-o", "two", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {json.dumps(body["thinking"]) for body in asked(endpoint, "sound:91")} == {'{"budget": 9}'}
+
+
+def test_a_mode_that_nobody_explained_is_refused_before_anything_is_spent(tmp_path: Path, endpoint: str):
+    written(tmp_path, ROWS[:1])
+    (tmp_path / "c.toml").write_text('[[model]]\nname = "sound"\nmode = "think"\n')
+    done = outlay(
+        "run", "tasks.jsonl", "--config", "c.toml", "--budget", "1ktok", cwd=tmp_path, endpoint=endpoint
+    )
+    assert done.returncode == 2
+    assert "has the mode 'think', which is no effort" in done.stderr

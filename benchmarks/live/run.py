@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -50,6 +50,14 @@ class Watch:
             self.seen.append((at.elapsed_ms, at.in_flight))
 
 
+class Done(NamedTuple):
+    """A run that is over; `flight` holds the time in ms and how many calls were under way from then on."""
+
+    summary: Summary
+    answers: tuple[Answer, ...]
+    flight: list[tuple[int, int]]
+
+
 @contextlib.contextmanager
 def servers(
     models: Mapping[str, Path], names: Sequence[str], out: Path, slots: int
@@ -72,7 +80,7 @@ async def perform(
     yard: plan.Spent | None,
     out: Path,
     slots: int,
-) -> tuple[Summary, tuple[Answer, ...], Watch]:
+) -> Done:
     """One run, to its end."""
     engines = {
         name: Http(f"{address}/v1", extra=LLAMA_PLAIN, concurrency=slots)
@@ -85,7 +93,7 @@ async def perform(
     finally:
         for engine in engines.values():
             await engine.close()
-    return summary, answers, watch
+    return Done(summary, answers, watch.seen)
 
 
 async def grade(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> dict[str, bool]:
@@ -179,32 +187,39 @@ def make(
     """One run with fresh servers, graded; its result is kept in its folder."""
     out.mkdir(parents=True, exist_ok=True)
     [check] = checks_for([f"{CHECKS}:passes"], prompts)
-    began = time.time()
+    began = round(time.time())
     with servers(models, list(models), out, slots) as addresses:
-        summary, answers, watch = asyncio.run(perform(run, prompts, check, addresses, yard, out, slots))
+        done = asyncio.run(perform(run, prompts, check, addresses, yard, out, slots))
         counted = {name: dict(serve.counters(address)) for name, address in addresses.items()}
-    grades = asyncio.run(grade(prompts, answers))
-    by_id = {answer.id: answer for answer in answers}
-    result = {
+    grades = asyncio.run(grade(prompts, done.answers))
+    told: dict[str, Any] = {
         "name": run.name,
         "policy": run.policy,
         "strategy": run.strategy,
         "unit": run.unit,
-        "level": run.level,
-        "limit": run.budget(yard).limits(),
-        "began": round(began),
-        "elapsed_ms": summary.elapsed_ms,
-        "sums": sums(summary, answers, out / "journal.db", {arm.name: arm.price for arm in plan.arms()}),
-        "overdraft": _vector([summary.overdraft]),
-        "end": summary.end_sentence,
-        "resumed": summary.resumed,
-        "troubles": list(summary.troubles),
-        "flight": watch.seen,
-        "servers": counted,
-        "tasks": [task_row(by_id[p.id], grades[p.id], p.id in check.covers) for p in prompts],
     }
+    told |= {"level": run.level, "limit": run.budget(yard).limits(), "began": began, "servers": counted}
+    result = told | result_of(done, prompts, check, grades, out / "journal.db")
     (out / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
+
+
+def result_of(
+    done: Done, prompts: Sequence[Prompt], check: Check, grades: Mapping[str, bool], journal: Path
+) -> dict[str, Any]:
+    """What the tables need of a run that is over and graded."""
+    by_id = {answer.id: answer for answer in done.answers}
+    prices = {arm.name: arm.price for arm in plan.arms()}
+    return {
+        "elapsed_ms": done.summary.elapsed_ms,
+        "sums": sums(done.summary, done.answers, journal, prices),
+        "overdraft": _vector([done.summary.overdraft]),
+        "end": done.summary.end_sentence,
+        "resumed": done.summary.resumed,
+        "troubles": list(done.summary.troubles),
+        "flight": done.flight,
+        "tasks": [task_row(by_id[p.id], grades[p.id], p.id in check.covers) for p in prompts],
+    }
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """The live run's own parts, without a server: its tasks, its grading, its rule, its sums, its tables."""
 
 import asyncio
+import contextlib
 import hashlib
+import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -14,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.live import checks, plan, report, rivals, run, serve  # noqa: E402
 
+from outlay.api import checks_for  # noqa: E402
 from outlay.driver import run_job  # noqa: E402
 from outlay.inputs import read  # noqa: E402
 from outlay.policies import POLICIES  # noqa: E402
@@ -21,6 +24,7 @@ from outlay.study import code_runs  # noqa: E402
 from outlay.types import Budget  # noqa: E402
 
 EXAMPLES, LIVE = ROOT / "examples", ROOT / "benchmarks" / "live"
+SERVER = ROOT / "tests" / "servers" / "letters_server.py"
 PROTOCOL = (LIVE / "PROTOCOL.md").read_text(encoding="utf-8")
 
 
@@ -37,6 +41,16 @@ def rule_runs():
         job = code_runs.job_of(EXAMPLES, budget=3.0, seed=0, policy=plan.RULE)
         _, answers = asyncio.run(run_job(job))
     return job, answers
+
+
+@contextlib.contextmanager
+def letters():
+    """An endpoint whose models `small` and `big` answer with a letter, which is no program that passes."""
+    with subprocess.Popen([sys.executable, str(SERVER)], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
 
 
 def arms_bought(answer):
@@ -119,6 +133,32 @@ def test_ledger_answers_receipts_and_journal_come_to_the_same_integers(tmp_path)
     sums = run.sums(summary, answers, tmp_path / "journal.db", prices)
     assert sums["ledger"][2] > 0
     assert len({tuple(one) for one in sums.values()}) == 1
+
+
+def test_a_run_against_a_server_is_graded_and_its_sums_agree(prompts, tmp_path, monkeypatch):
+    monkeypatch.setitem(POLICIES, plan.RULE, (rivals.SmallThenBig, ""))
+    _, pilot = plan.chosen(prompts)
+    some = pilot[:4]
+    [check] = checks_for([f"{run.CHECKS}:passes"], some)
+    yard = plan.Spent(tok=4_000, ms=60_000)
+    results = []
+    with letters() as address:
+        addresses = dict.fromkeys(plan.BILLIONS, address)
+        for one in plan.runs():
+            if one.name in ("always-big", "small-then-big", "outlay-tok-1.00"):
+                place = tmp_path / one.name
+                done = asyncio.run(run.perform(one, some, check, addresses, yard, place, 4))
+                told = {"name": one.name, "unit": one.unit, "limit": one.budget(yard).limits(), "servers": {}}
+                grades = dict.fromkeys((p.id for p in some), False)
+                results.append(told | run.result_of(done, some, check, grades, place / "journal.db"))
+    asyncio.run(check.engine.close())
+    assert [sum(t["draws"].get("big", 0) for t in r["tasks"]) for r in results[:2]] == [4, 4]
+    for result in results:
+        assert result["sums"]["ledger"][0] > 0
+        assert len({tuple(sums) for sums in result["sums"].values()}) == 1
+        assert result["flight"]
+    assert results[2]["sums"]["ledger"][0] <= yard.tok
+    assert "outlay-tok-1.00" in report.render(results)
 
 
 def test_budgets_are_multiples_of_what_always_big_used():

@@ -92,11 +92,12 @@ def as_rows(chart: Chart) -> dict[str, Any]:
         "notes": list(chart.notes),
         "environment": {name: "set" if there else "not set" for name, there in chart.variables.items()},
         **machine(),
-        "endpoints": [_endpoint_row(seen) for seen in chart.seen],
+        "endpoints": [seen_row(seen) for seen in chart.seen],
     }
 
 
-def _endpoint_row(seen: Seen) -> dict[str, Any]:
+def seen_row(seen: Seen) -> dict[str, Any]:
+    """One endpoint as JSON."""
     return {
         "name": seen.endpoint.name,
         "url": seen.shown,

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from outlay.study.agreement import Line, Trio, agree, line
-from outlay.study.bench import bed_of, replay
+from outlay.study.bench import replay
+from outlay.study.bench_bed import bed_of
 from outlay.study.bench_log import log_of
 from outlay.study.recording import Recording, load
 from outlay.study.replay import Outcome

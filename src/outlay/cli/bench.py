@@ -65,10 +65,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 def call(args: argparse.Namespace) -> int:
     """Do it, and return the exit code."""
     from outlay.cli.console import err
-    from outlay.config import parse_budget
+    from outlay.config import model_name, parse_budget
     from outlay.errors import UsageError
     from outlay.study import recording
-    from outlay.study.bench import bed_of, report
+    from outlay.study.bench import report
+    from outlay.study.bench_bed import bed_of
     from outlay.study.bench_log import log_of
 
     if args.orders < 1:
@@ -76,7 +77,7 @@ def call(args: argparse.Namespace) -> int:
     budgets = [parse_budget(text) for text in args.budget or ()]
     read = recording.load(args.log)
     models = [name.strip() for name in (args.models or "").split(",") if name.strip()]
-    cheap_to_dear = list(dict.fromkeys(arm.name.removesuffix(":greedy") for arm in read.arms))
+    cheap_to_dear = list(dict.fromkeys(model_name(arm.name) for arm in read.arms))
     bed = bed_of(log_of(read, answer=args.answer or ""), models or cheap_to_dear)
     console = err()
     with console.status("replaying") as status:

@@ -8,132 +8,24 @@ Axes in names: O orders of the draws, P prompts, R resamples, U units (`types.AC
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from outlay.answers import kind
-from outlay.config import Settings, arms_for
-from outlay.driver import Job, run_job
+from outlay.driver import run_job
 from outlay.engines.recorded import Recorded
-from outlay.errors import BudgetError, UnknownName
-from outlay.study.bench_log import Log
+from outlay.errors import BudgetError
+from outlay.study.bench_bed import Bed, notes_of, rules_of
 from outlay.study.statistics import Floats, Interval, Resamples, interval
-from outlay.types import ACCOUNTS, Arm, Budget, Price
+from outlay.types import ACCOUNTS, Budget
 
-ENGINE = "recorded"
 ORDERS = 5
 RESAMPLES = 2_000
-NUMBERS = (2, 4, 8, 16)
-LEADS = (2, 3)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Bed:
-    """A log and the arms that rules may buy from it, cheap to dear; checks come last and are free."""
-
-    log: Log
-    arms: tuple[Arm, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The models, cheap to dear."""
-        return tuple(dict.fromkeys(arm.model for arm in self.arms if arm.role == "model"))
-
-    @property
-    def repeats(self) -> bool:
-        """Whether any arm has more than one draw for a prompt, so that orders differ."""
-        return any(not arm.deterministic for arm in self.arms if arm.role == "model")
-
-    @property
-    def votes(self) -> bool:
-        """Whether any prompt's answers exclude each other, so that equal ones are votes."""
-        return any(kind(prompt.answer).exclusive for prompt in self.log.prompts)
-
-    def depth(self, model: str) -> int:
-        """Draws of a model that every prompt with any has."""
-        count: dict[str, int] = defaultdict(int)
-        own = {arm.name for arm in self.arms if arm.model == model}
-        for row in self.log.rows:
-            if row.arm in own:
-                count[row.prompt] += 1
-        return min(count.values(), default=0)
-
-    def job(self, engine: Recorded, policy: str, budget: Budget, seed: int) -> Job:
-        """A run on the log. No label is within its reach."""
-        names = [arm.name for arm in self.arms if arm.role == "check"]
-        checks = {p.id: frozenset(n for n in names if engine.has_check(p.id, n)) for p in self.log.prompts}
-        return Job(
-            self.log.prompts,
-            self.arms,
-            {ENGINE: engine},
-            policy=policy,
-            budget=budget,
-            seed=seed,
-            checks=checks,
-        )
-
-
-def bed_of(log: Log, models: Sequence[str] = ()) -> Bed:
-    """The arms of a log that the models name.
-
-    Args:
-        log: The recording.
-        models: Cheap to dear; `small` stands for the arms `small:greedy` and `small`, and `small@0.15/0.60` adds
-            dollars per million input and output tokens. Empty: every arm, in the order of the log.
-
-    Raises:
-        UsageError: A model of which the log holds nothing.
-    """
-    rows: dict[str, int] = defaultdict(int)
-    deep: dict[tuple[str, str], int] = defaultdict(int)
-    longest: dict[str, int] = defaultdict(int)
-    for row in log.rows:
-        rows[row.arm] += 1
-        deep[row.arm, row.prompt] += 1
-        longest[row.arm] = max(longest[row.arm], row.output)
-    many = {arm for (arm, _), count in deep.items() if count > 1}
-    picked = tuple(models) or tuple(dict.fromkeys(name.removesuffix(":greedy") for name in rows))
-    wanted = arms_for(Settings(pick=picked), endpoint=True)
-    there = [arm for arm in wanted if arm.name in rows]
-    for name in dict.fromkeys(arm.model for arm in wanted):
-        if not any(arm.model == name for arm in there):
-            raise UnknownName("model", name, rows)
-    drawn = tuple(
-        replace(
-            arm,
-            engine=ENGINE,
-            # what was drawn once can be bought once
-            deterministic=arm.name not in many,
-            max_tokens=max(longest[arm.name], 1),
-        )
-        for arm in there
-    )
-    own = {arm.name for arm in drawn}
-    checks = dict.fromkeys(name for row in log.rows if row.arm in own for name in row.verdicts)
-    free = tuple(Arm(name, ENGINE, price=Price(0, 0), role="check") for name in checks)
-    return Bed(log, (*drawn, *free))
-
-
-def rules_of(bed: Bed) -> tuple[str, ...]:
-    """The rules of this package that the log can show: those that need more draws than it holds are left out."""
-    names = bed.names
-    depth = {name: bed.depth(name) for name in names}
-    checked = any(arm.role == "check" for arm in bed.arms)
-    rules = [f"uniform:1@{name}" for name in names]
-    if checked or bed.votes:
-        rules += [f"uniform:{n}@{name}" for name in names for n in NUMBERS if n <= depth[name]]
-    if bed.votes:
-        rules += [f"lead:{k}@{name}" for name in names for k in LEADS if 2 * k - 1 <= depth[name]]
-    if checked:
-        rules += [f"until_pass:{n}@{name}" for name in names for n in NUMBERS if n <= depth[name]]
-    # with one cheap model there is nobody to agree with
-    return (*rules, *(("agree",) if len(names) > 2 else ()))
+SHARES = (0.25, 0.5, 1.0)
+"""Budgets where none is given, as shares of what always-big costs."""
 
 
 @final
@@ -245,40 +137,31 @@ def report(
     unit = _unit(bed, budgets)
     yard = f"uniform:1@{bed.names[-1]}"
     cheap = f"uniform:1@{bed.names[0]}"
-    names = tuple(dict.fromkeys((*(rules or rules_of(bed)), cheap, yard)))
-    tries = [(rule, None) for rule in names if rule != "priced"]
-    limits: list[int] = [budget.limits()[unit] for budget in budgets]
-    done, runs = 0, orders * (len(tries) + (len(limits) or 3))
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        told(done, runs)
-
-    free = Budget()
+    wanted = tuple(rule for rule in rules or rules_of(bed) if rule != "priced")
+    names = tuple(dict.fromkeys((*wanted, cheap, yard)))
     # without a second draw of anything every order is the same
     often = orders if bed.repeats else 1
-    got = {rule: replay(bed, rule, budget=free, orders=often, told=step) for rule, _ in tries}
-    runs = often * len(tries) + orders * (len(limits) or 3)
-    big = got[yard]
-    if not limits:
-        whole = float(big.cost_OPU[:, :, ACCOUNTS.index(unit)].sum(axis=1).mean())
-        limits = [max(round(whole * share), 1) for share in (0.25, 0.5, 1.0)]
-    scale = _Scale(big, got[cheap], ACCOUNTS.index(unit))
-    lines = [scale.line(rule, None, got[rule]) for rule, _ in tries if rule in (rules or names)]
-    for limit in limits:
-        ours = replay(bed, "priced", budget=Budget(**{unit: limit}), orders=orders, told=step)
-        lines.append(scale.line("priced", limit, ours))
-    labelled = int((~np.isnan(big.score_OP[0])).sum())
+    runs = often * (len(names) + (len(budgets) or len(SHARES)))
+    done = iter(range(1, runs + 1))
+
+    def play(rule: str, budget: Budget) -> Replay:
+        return replay(bed, rule, budget=budget, orders=often, told=lambda: told(next(done), runs))
+
+    got = {rule: play(rule, Budget()) for rule in names}
+    scale = _Scale(got[yard], got[cheap], ACCOUNTS.index(unit))
+    limits = [budget.limits()[unit] for budget in budgets]
+    limits = limits or [max(round(scale.whole * share), 1) for share in SHARES]
+    lines = [scale.line(rule, None, got[rule]) for rule in wanted]
+    lines += [scale.line("priced", limit, play("priced", Budget(**{unit: limit}))) for limit in limits]
     return Report(
         unit,
         len(bed.log.prompts),
-        labelled,
-        sum(row.arm in {arm.name for arm in bed.arms} for row in bed.log.rows),
-        orders,
+        len(bed.log.right),
+        len(bed.rows()),
+        often,
         yard,
         tuple(lines),
-        tuple(notes(bed, unit, labelled)),
+        tuple(notes_of(bed, unit)),
     )
 
 
@@ -291,6 +174,11 @@ class _Scale:
         self._labelled_P = ~np.isnan(big.score_OP[0])
         self._all = Resamples(big.score_OP.shape[1], RESAMPLES)
         self._some = Resamples(max(int(self._labelled_P.sum()), 1), RESAMPLES)
+
+    @property
+    def whole(self) -> float:
+        """What a run of always-big costs."""
+        return float(self._cost(self._big).sum())
 
     def line(self, rule: str, budget: int | None, ours: Replay) -> Line:
         cost_P, big_P = self._cost(ours), self._cost(self._big)
@@ -341,44 +229,3 @@ def _unit(bed: Bed, budgets: Sequence[Budget]) -> str:
             f"{unknown[0]}@0.15/0.60 (dollars per million tokens in and out)"
         )
     return unit
-
-
-def notes(bed: Bed, unit: str, labelled: int) -> list[str]:
-    """What the log cannot tell, a sentence each."""
-    said = []
-    models = [arm for arm in bed.arms if arm.role == "model"]
-    prompts = bed.log.prompts
-    if not labelled:
-        said.append("No labels: how many answers are right is not known, only how many are the same.")
-    elif labelled < len(prompts):
-        said.append(f"Labels speak about {labelled:,} of {len(prompts):,} prompts; accuracy is of those.")
-    once = [arm.name for arm in models if arm.deterministic and not arm.name.endswith(":greedy")]
-    if once:
-        said.append(
-            f"One draw a prompt of {', '.join(once)}: no second answer of it can be bought, so no votes."
-        )
-    sure = {row.arm for row in bed.log.rows if row.confidence is not None}
-    dumb = [arm.name for arm in models if arm.name not in sure]
-    if dumb:
-        said.append(f"No confidence recorded for {', '.join(dumb)}.")
-    if not any(row.input for row in bed.log.rows):
-        said.append("No input tokens recorded: cost is that of the output.")
-    if not any(arm.role == "check" for arm in bed.arms):
-        said.append("No verdict of a check recorded: until_pass cannot be shown.")
-    if unit != "usd" and len(bed.names) > 1:
-        said.append(
-            "A token of every model counts the same here; to weigh them, name prices "
-            f"({bed.names[0]}@0.15/0.60) and a budget in usd."
-        )
-    there = {(row.prompt, row.arm) for row in bed.log.rows}
-    for model in bed.names:
-        own = [arm.name for arm in models if arm.model == model]
-        gaps = sum(not any((p.id, name) in there for name in own) for p in prompts)
-        if gaps:
-            said.append(f"{gaps:,} of {len(prompts):,} prompts have no draw of {model}.")
-    mute = sum(not row.text for row in bed.log.rows)
-    if mute:
-        said.append(
-            f"{mute:,} of {len(bed.log.rows):,} draws hold no answer that can be read; they count as wrong."
-        )
-    return said

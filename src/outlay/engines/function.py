@@ -1,23 +1,22 @@
 """A check that is a function of the caller's, called in this process: `checker` for the Python API.
 
 The contract of the function is that of `checker`: it takes any of `prompt`, `answer` and `text` by name and
-returns True, False, or None where it does not apply; its attribute `applies`, if there is one, says for which
-prompts the check exists at all. Nothing protects the run from a function that hangs; a check named as
+returns True, False, or None where it does not apply, or (False, "why"); its attribute `applies`, if there is one,
+says for which prompts the check exists at all. Nothing protects the run from a function that hangs; a check named as
 `module:function` runs in a process of its own, with limits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Any, final
 
+from outlay.engines.checker.inside.loaded import said, takes_of
+from outlay.engines.checker.inside.told import Refused, told
 from outlay.errors import CheckError
 from outlay.types import Call, Completion, Cost, Delivery, Prompt, Test
-
-KNOWN: Final = ("prompt", "answer", "text")
 
 
 @final
@@ -52,41 +51,28 @@ class Function:
         given = {"prompt": test.prompt, "answer": test.answer, "text": test.text}
         began = time.perf_counter()
         try:
-            said = self._function(**{name: given[name] for name in self._takes})
+            verdict = said(self._function(**{name: given[name] for name in self._takes}))
         except Exception as error:  # noqa: BLE001  what the check raises is told, whatever it is
-            return self._error(f"raised {type(error).__name__}: {error}")
+            return self._error(f"raised {told(error)}")
+        if "error" in verdict:
+            return self._error(verdict["error"].removeprefix("the check "))
         ms = round(1000 * (time.perf_counter() - began))
-        if type(said).__name__ in ("bool", "bool_"):  # Python's or numpy's
-            return Delivery((Completion("", passed=bool(said)),) * call.n, ms=ms)
-        if said is None:
-            return Delivery((Completion(""),) * call.n, ms=ms)
-        return self._error(f"returned {type(said).__name__}; return True, False or None")
+        return Delivery((Completion(verdict["message"], passed=verdict["passed"]),) * call.n, ms=ms)
 
     def _error(self, what: str) -> Delivery:
         return Delivery((), error=f"check {self._name} {what}")
 
 
-def _takes(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Which of `KNOWN` the function wants.
+def _takes(function: Callable[..., Any]) -> Sequence[str]:
+    """Which of `prompt`, `answer` and `text` the function wants.
 
     Raises:
         CheckError: It wants something else, or is no plain function.
     """
-    if inspect.iscoroutinefunction(function):
-        raise CheckError(f"check {_name(function)} is an async function; make it a plain one")
-    shape = inspect.signature(function).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in shape):
-        return KNOWN
-    takes = []
-    for parameter in shape:
-        if parameter.name in KNOWN and parameter.kind is not parameter.POSITIONAL_ONLY:
-            takes.append(parameter.name)
-        elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
-            raise CheckError(
-                f"check {_name(function)} wants {parameter.name!r}; "
-                f"a check takes any of {', '.join(KNOWN)} by name"
-            )
-    return tuple(takes)
+    try:
+        return takes_of(function)
+    except Refused as refused:
+        raise CheckError(f"check {_name(function)}: {refused}") from None
 
 
 def _name(function: Callable[..., Any]) -> str:

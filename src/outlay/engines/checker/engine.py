@@ -63,11 +63,9 @@ class Checker:
                 return [True] * len(prompts)
             said = worker.ask([{"applies": _row(prompt)} for prompt in prompts])
         for prompt, one in zip(prompts, said, strict=True):
-            if one.error or one.message or one.passed is None:
-                reason = one.error or one.message or "returned None"
+            if one.passed is None or one.message:
                 raise CheckError(
-                    f"check {worker.spec.text!r}: applies() failed for prompt {prompt.id!r}: {reason}; "
-                    "it takes a prompt and returns True or False"
+                    f"check {worker.spec.text!r}, prompt {prompt.id!r}: {one.error or one.message}"
                 )
         if self._spec.rows and not any(one.passed for one in said):
             raise CheckError(f"check {self._spec.text!r}: {self._spec.rows}")

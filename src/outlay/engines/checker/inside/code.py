@@ -10,7 +10,6 @@ import linecache
 import sys
 import traceback
 import types
-import unittest
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -42,19 +41,33 @@ def load(setup: Mapping[str, Any], fresh: Fresh) -> Check:
     if argument.endswith(".py"):
         with open(argument, encoding="utf-8") as file:
             of_all = Tests(file.read())
-        try:
-            compile(of_all.tests, argument, "exec")
-        except SyntaxError as wrong:
-            raise Refused(f"{argument} is no Python: {wrong.msg}, line {wrong.lineno}; mend it") from None
+        _parsed(argument, of_all.tests)
         return Check(["answer"], lambda answer: judged(answer, of_all, fresh), confined=True)
 
     def verdict(prompt: Any, answer: str) -> dict[str, Any]:
         found = of_row(prompt.metadata, argument)
         return {"passed": None} if found is None else judged(answer, found, fresh)
 
-    return Check(
-        ["prompt", "answer"], verdict, lambda prompt: of_row(prompt.metadata, argument) is not None, True
-    )
+    def applies(prompt: Any) -> bool:
+        found = of_row(prompt.metadata, argument)
+        if found is not None:
+            _parsed(f"metadata {argument}", found.tests)
+        return found is not None
+
+    return Check(["prompt", "answer"], verdict, applies, confined=True)
+
+
+def _parsed(where: str, tests: str) -> None:
+    try:
+        compile(tests, TESTS, "exec")
+    except (SyntaxError, ValueError) as wrong:
+        raise Refused(
+            f"the tests in {where} are no Python: {named(wrong)}{_line(wrong)}; mend them"
+        ) from None
+
+
+def _line(wrong: Exception) -> str:
+    return f", line {wrong.lineno}" if isinstance(wrong, SyntaxError) else ""
 
 
 def of_row(metadata: Mapping[str, Any], field: str) -> Tests | None:
@@ -85,6 +98,8 @@ def _text(field: str, given: Any) -> str:
 
 def judged(answer: str, tests: Tests, fresh: Fresh) -> dict[str, Any]:
     """The verdict on one answer."""
+    if "unittest" in tests.tests:
+        import unittest  # noqa: F401  once, and not again by each answer
     end = fresh.run(lambda _, send: _perform(answer, tests, send))
     if end.said is not None:
         return end.said
@@ -100,23 +115,26 @@ class _Failed(Exception):
 def _perform(answer: str, tests: Tests, send: Send) -> None:
     """Run the answer, then its tests, and send what came of it."""
     own = dict(vars(builtins))  # the tests keep these, whatever the answer does to the module
-    case = dict(vars(unittest.TestCase))
+    case = _case()
+    before = case and dict(vars(case))
     if answer[:1].isspace() and tests.setup:
         program, setup = f"{tests.setup.rstrip()}\n{answer}", ""  # the body of a function begun in the setup
     else:
         program, setup = answer, tests.setup
     for name, source in ((SETUP, setup), (ANSWER, program), (TESTS, tests.tests)):
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    try:
-        tree = _Spoken(tests.tests).visit(ast.parse(tests.tests, TESTS))
-        compiled = compile(ast.fix_missing_locations(tree), TESTS, "exec", dont_inherit=True)
-    except SyntaxError as wrong:
-        send({"error": f"the tests are no Python: {wrong.msg}, line {wrong.lineno}; mend them"})
-        return
+    tree = _Spoken(tests.tests).visit(ast.parse(tests.tests, TESTS))
+    compiled = compile(ast.fix_missing_locations(tree), TESTS, "exec", dont_inherit=True)
     module = types.ModuleType("answer")
     sys.modules["answer"] = module
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("outlay", "__main__")]:
+        del sys.modules[name]  # an answer that imports them gets others than those that judge it
     try:
         exec(compile(setup, SETUP, "exec", dont_inherit=True), module.__dict__)
+    except BaseException as error:  # noqa: BLE001  told, whatever it is
+        send({"error": f"the setup of the tests raised {named(error)}; mend it"})
+        return
+    try:
         exec(compile(program, ANSWER, "exec", dont_inherit=True), module.__dict__)
         sys.settrace(None)
         sys.setprofile(None)
@@ -124,7 +142,7 @@ def _perform(answer: str, tests: Tests, send: Send) -> None:
         exec(compiled, space)
         for test in _found(tree, space, tests, module):
             test()
-        if sys.gettrace() or sys.getprofile() or dict(vars(unittest.TestCase)) != case:
+        if sys.gettrace() or sys.getprofile() or (case and dict(vars(case)) != before):
             raise _Failed("it changed how its tests run")
     except _Failed as failed:
         send({"passed": False, "message": str(failed)[:LONGEST]})
@@ -139,6 +157,7 @@ def _found(
 ) -> list[Callable[[], Any]]:
     """The tests that are defined and not yet run, in order."""
     found: list[Callable[[], Any]] = []
+    case = _case()
     for node in tree.body:
         name = getattr(node, "name", "")
         made = space.get(name)
@@ -148,16 +167,18 @@ def _found(
             if not hasattr(module, tests.entry_point):
                 raise _Failed(f"the answer defines no {tests.entry_point!r}")
             found.append(partial(made, getattr(module, tests.entry_point)))
-        elif (
-            isinstance(node, ast.ClassDef) and isinstance(made, type) and issubclass(made, unittest.TestCase)
-        ):
-            suite = unittest.defaultTestLoader.loadTestsFromTestCase(made)
-            found.extend(partial(_run_case, one) for one in suite)
+        elif isinstance(node, ast.ClassDef) and isinstance(made, type) and case and issubclass(made, case):
+            found.extend(partial(_run_case, made(name)) for name in dir(made) if name.startswith("test"))
     return found
 
 
-def _run_case(test: unittest.TestCase | unittest.TestSuite) -> None:
-    result = unittest.TestResult()
+def _case() -> Any:
+    """`unittest.TestCase`, where it was imported."""
+    return getattr(sys.modules.get("unittest"), "TestCase", None)
+
+
+def _run_case(test: Any) -> None:
+    result = test.defaultTestResult()
     test.run(result)
     bad = [*result.errors, *result.failures, *((t, "expected to fail") for t in result.unexpectedSuccesses)]
     if bad:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from outlay.engines.checker.inside.limits import lower
+
 LINUX: Final = sys.platform == "linux"
 USER: Final = 64321
 """Who the answer runs as where outlay runs as root; no account has this number on usual systems."""
@@ -35,6 +37,7 @@ class Walls(NamedTuple):
         proc: A view of these processes alone.
         landlock: Version; 0 without.
         other: Whether it runs as another user.
+        tasks: Processes and threads that count against its limit beside its own; -1 where no limit can be set.
     """
 
     network: bool = False
@@ -43,6 +46,7 @@ class Walls(NamedTuple):
     proc: bool = False
     landlock: int = 0
     other: bool = False
+    tasks: int = -1
 
     def guarded(self) -> bool:
         """Whether an answer cannot end the process that watches it."""
@@ -66,6 +70,24 @@ def enter(without: Sequence[str]) -> Walls:
     if not walls.blind():
         linux.dumpable(False)  # nor into this one
     return walls
+
+
+def counted(walls: Walls) -> Walls:
+    """How many tasks of its user count beside an answer's own; root's are not limited at all."""
+    if not LINUX:
+        return walls
+    if walls.user or walls.other:
+        return walls._replace(tasks=0)
+    return walls if os.geteuid() == 0 else walls._replace(tasks=_tasks_of(os.geteuid()))
+
+
+def _tasks_of(uid: int) -> int:
+    count = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{name}").st_uid == uid:
+                count += len(os.listdir(f"/proc/{name}/task"))
+    return count
 
 
 def _without_network(walls: Walls, root: bool) -> Walls:
@@ -153,16 +175,8 @@ def _limit(setup: Mapping[str, Any], walls: Walls) -> None:
         (resource.RLIMIT_AS, setup["memory_mb"] << 20),
     ):
         lower(what, most, hard=True)
-    if walls.user or walls.other:  # elsewhere everything that the user runs would count
-        lower(resource.RLIMIT_NPROC, setup["processes"] + SLACK, hard=True)
-
-
-def lower(what: int, limit: int, *, hard: bool = False) -> None:
-    """Set the soft limit, which may rise again, or both; never above the hard one."""
-    _, most = resource.getrlimit(what)
-    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
-    with contextlib.suppress(ValueError, OSError):  # macOS refuses RLIMIT_AS
-        resource.setrlimit(what, (limit, limit if hard else most))
+    if walls.tasks >= 0:
+        lower(resource.RLIMIT_NPROC, walls.tasks + setup["processes"] + SLACK, hard=True)
 
 
 def _write(path: str, text: str) -> None:

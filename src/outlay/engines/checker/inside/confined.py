@@ -4,9 +4,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final
 
-from outlay.engines.checker.inside import code, confine, shell
+from outlay.engines.checker.inside import confine
 from outlay.engines.checker.inside.confine import LINUX, Walls
 from outlay.engines.checker.inside.fresh import Fresh, Send
 from outlay.engines.checker.inside.told import Check, Refused, Stop, called
@@ -14,10 +15,8 @@ from outlay.engines.checker.inside.told import Check, Refused, Stop, called
 if LINUX:
     from outlay.engines.checker.inside import landlock
 
-KINDS: Final[dict[str, Callable[[Mapping[str, Any], Fresh], Check]]] = {
-    "tests": code.load,
-    "command": shell.load,
-}
+KINDS: Final = {"tests": "code", "command": "shell"}
+"""The module of each kind, whose `load` gives the check. One is enough: what is not read costs no fork."""
 
 
 def load(setup: Mapping[str, Any], function: Check | None) -> tuple[Check, Mapping[str, Any]]:
@@ -29,8 +28,14 @@ def load(setup: Mapping[str, Any], function: Check | None) -> tuple[Check, Mappi
     signal.signal(signal.SIGTERM, _stop)
     own = function is None and setup["kind"] == "tests"
     fresh = _fresh(setup, confine.enter(setup["without"]), own)
-    check = KINDS[setup["kind"]](setup, fresh) if function is None else _apart(function, fresh)
+    check = _apart(function, fresh) if function else _kind(setup["kind"])(setup, fresh)
     return check, fresh.walls._asdict()
+
+
+def _kind(name: str) -> Callable[[Mapping[str, Any], Fresh], Check]:
+    loaded: Callable[[Mapping[str, Any], Fresh], Check]
+    loaded = import_module(f"outlay.engines.checker.inside.{KINDS[name]}").load
+    return loaded
 
 
 def _stop(*_: object) -> None:
@@ -54,13 +59,13 @@ def _fresh(setup: Mapping[str, Any], most: Walls, own: bool) -> Fresh:
             walls = most._replace(
                 pid=most.pid and spaces[0], proc=most.proc and spaces[1], other=most.other and other
             )
-            fresh = Fresh(setup, walls, _reads(own))
+            fresh = Fresh(setup, confine.counted(walls), _reads(own))
             try:
                 end = fresh.run(lambda folder, send: _trial(folder, send, needs))
             except OSError as error:
                 why = str(error)
                 continue
-            if end.said == {"passed": True}:
+            if end.said is not None and end.said.get("passed"):
                 return fresh
             why = str((end.said or {}).get("error", end.why))
     raise Refused(f"an answer cannot be run on this system: {why}; check answers with a function of your own")
@@ -74,6 +79,8 @@ def _trial(folder: str, send: Send, needs: Sequence[str]) -> None:
         with open(f"{folder}/trial", "w") as file:
             file.write("trial")
         os.unlink(f"{folder}/trial")
+        if os.fork() == 0:
+            os._exit(0)
     except OSError as error:
         send({"error": str(error)})
     else:

@@ -1,10 +1,8 @@
 """One answer, one process: forked, walled in, watched, and ended with all that it started."""
 
 import contextlib
-import json
 import os
 import resource
-import secrets
 import select
 import shutil
 import signal
@@ -12,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, NoReturn, final
+from typing import Any, Final, NamedTuple, final
 
 from outlay.engines.checker.inside import confine
 from outlay.engines.checker.inside.confine import LINUX, Walls
@@ -20,6 +18,8 @@ from outlay.engines.checker.inside.told import Stop, tail
 
 Send = Callable[[Mapping[str, Any]], None]
 _SAY: Final = 100  # the descriptor for the verdict; what else the process inherits is closed
+_LETTERS: Final = {True: b"P", False: b"F", None: b"N"}
+_READY: Final = b"."
 _LOOK_S: Final = 0.02
 """How often processes, and files where no kernel counts them, are counted."""
 
@@ -61,7 +61,7 @@ class Fresh:
     def run(self, inside: Callable[[str, Send], None]) -> End:
         """Run `inside(folder, send)` in a process of its own."""
         folder = self._folder()
-        nonce = secrets.token_bytes(16)
+        nonce = os.urandom(16)
         out, printed = os.pipe()
         heard, say = os.pipe()
         ready, go = os.pipe()
@@ -126,10 +126,10 @@ class Fresh:
 
     def _be(
         self, folder: str, nonce: bytes, pipes: tuple[int, int, int], inside: Callable[[str, Send], None]
-    ) -> NoReturn:
+    ) -> None:
         """Become the process of the answer. Never returns."""
         code = 70
-        try:
+        try:  # every way out of here is the one below
             printed, said, ready = pipes
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
@@ -147,14 +147,25 @@ class Fresh:
             sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
             write = os.write  # before the answer could put another in its place
 
-            def send(value: Mapping[str, Any], dump: Callable[[Any], str] = json.dumps) -> None:
-                write(_SAY, nonce + dump(value).encode() + b"\n")
+            def send(said: Mapping[str, Any]) -> None:
+                # Bytes and methods of built-in types only: nothing here can be replaced by the answer.
+                letter = b"E" if "error" in said else _LETTERS[said["passed"]]
+                words: str = said["error"] if letter == b"E" else said.get("message", "")
+                write(_SAY, nonce + letter + words.encode("utf-8", "replace")[:4000])
 
             try:
                 confine.shut(self.walls, folder, self.setup, self.reads)
             except (OSError, ValueError) as error:
+                write(_SAY, _READY)
                 send({"error": f"an answer cannot be confined: {error}"})
                 os._exit(70)
+            write(_SAY, _READY)
+            if self.walls.pid:
+                # The first process of a namespace is deaf to its own signals, so another one is the answer's.
+                child = os.fork()
+                if child:
+                    code = _waited(child)
+                    return
             inside(folder, send)
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
@@ -208,7 +219,7 @@ class _Watch:
         self._drain()
         if (
             not over
-            and code == -signal.SIGKILL
+            and code in (-signal.SIGKILL, 128 + signal.SIGKILL)
             and used.ru_utime + used.ru_stime >= self.setup["cpu_s"] - 0.1
         ):
             over = f"took more than {self.setup['cpu_s']} s of processor time"
@@ -280,18 +291,18 @@ class _Watch:
             self.kept = (self.kept + got)[-8192:]
 
     def _said(self) -> dict[str, Any] | None:
-        """The one line that begins with the nonce; anything else was not written by us."""
-        if not self.words.startswith(self.nonce):
+        """What stands behind the nonce; anything else was not written by us."""
+        begins, at = _READY + self.nonce, len(_READY) + len(self.nonce)
+        if not self.words.startswith(begins) or len(self.words) == at:
             return None
-        try:
-            said: dict[str, Any] = json.loads(self.words[len(self.nonce) :].partition(b"\n")[0])
-        except ValueError:
-            return None
-        return said
+        letter, words = self.words[at : at + 1], self.words[at + 1 :].decode("utf-8", "replace")
+        if letter == b"E":
+            return {"error": words}
+        return {"passed": next(p for p, known in _LETTERS.items() if known == letter), "message": words}
 
     def _too_much(self) -> str:
         most = self.setup["processes"]
-        if self._processes() > most:
+        if self.words and self._processes() > most:  # before it is ready, it sees the processes of all
             return f"started more than {most} processes"
         if self.walls.pid:
             return ""
@@ -312,13 +323,23 @@ class _Watch:
 
 
 def ended(code: int) -> str:
-    """How a process ended, in words."""
-    if code >= 0:
+    """How a process ended, in words. Above 128 a code is a signal's, as shells say it."""
+    number = -code if code < 0 else code - 128
+    if number <= 0:
         return f"ended with exit code {code}"
     try:
-        return f"was killed by {signal.Signals(-code).name}"
+        return f"was killed by {signal.Signals(number).name}"
     except ValueError:
-        return f"was killed by signal {-code}"
+        return f"ended with exit code {code}"
+
+
+def _waited(child: int) -> int:
+    """The exit code of a child, as shells say it; orphans are waited for as well."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
 
 
 def _gone(child: int) -> bool:

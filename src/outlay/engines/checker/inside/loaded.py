@@ -24,7 +24,7 @@ def load(setup: Mapping[str, Any]) -> Check:
     module, function = _found(setup["argument"])
     applies = getattr(function, "applies", getattr(module, "applies", None))
     confined = getattr(function, "confined", getattr(module, "confined", False)) is True
-    return Check(_takes(function), lambda **given: said(function(**given)), applies, confined)
+    return Check(takes_of(function), lambda **given: said(function(**given)), applies, confined)
 
 
 def said(value: Any) -> dict[str, Any]:
@@ -70,7 +70,12 @@ def _found(spec: str) -> tuple[ModuleType, Callable[..., Any]]:
     return module, function
 
 
-def _takes(function: Callable[..., Any]) -> list[str]:
+def takes_of(function: Callable[..., Any]) -> list[str]:
+    """Which of `KNOWN` it wants.
+
+    Raises:
+        Refused: It wants something else, or is no plain function.
+    """
     if inspect.iscoroutinefunction(function):
         raise Refused("it is an async function; make it a plain one")
     shape = inspect.signature(function).parameters.values()

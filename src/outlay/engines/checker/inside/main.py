@@ -19,8 +19,9 @@ from typing import Any
 if __name__ == "__main__":  # the folder that holds the package; put last, so that it hides nothing
     sys.path.append(os.path.abspath(__file__).rsplit(os.sep + "outlay" + os.sep, 1)[0])
 
-from outlay.engines.checker.inside import confine, forms, loaded
-from outlay.engines.checker.inside.told import Check, Refused, Stop, called, told
+from outlay.engines.checker.inside import forms, loaded
+from outlay.engines.checker.inside.limits import lower
+from outlay.engines.checker.inside.told import Check, Refused, Stop, called, shown, told
 from outlay.types import Message, Prompt  # before the user's folder, whose names may shadow the library's
 
 
@@ -79,9 +80,9 @@ _PLAIN: dict[str, Callable[[Mapping[str, Any]], Check]] = {
 def _loaded(setup: Mapping[str, Any]) -> tuple[Check, Mapping[str, Any] | None]:
     """The check, and the walls around each answer where it runs answers."""
     if setup["kind"] in _PLAIN:
-        confine.lower(resource.RLIMIT_AS, setup["memory_mb"] << 20)
-        confine.lower(resource.RLIMIT_FSIZE, setup["file_mb"] << 20)
-        confine.lower(resource.RLIMIT_CORE, 0)
+        lower(resource.RLIMIT_AS, setup["memory_mb"] << 20)
+        lower(resource.RLIMIT_FSIZE, setup["file_mb"] << 20)
+        lower(resource.RLIMIT_CORE, 0)
         check = _PLAIN[setup["kind"]](setup)
         if not check.confined:
             return check, None
@@ -92,11 +93,19 @@ def _loaded(setup: Mapping[str, Any]) -> tuple[Check, Mapping[str, Any] | None]:
 
 def _renew(cpu_s: int) -> None:
     """Give the next check its processor time: the limit counts from the start of the process."""
-    confine.lower(resource.RLIMIT_CPU, int(time.process_time()) + 1 + cpu_s)
+    lower(resource.RLIMIT_CPU, int(time.process_time()) + 1 + cpu_s)
 
 
 def _applied(applies: Callable[[Prompt], Any], prompt: Prompt) -> dict[str, Any]:
-    return loaded.said(applies(prompt))
+    try:
+        value = applies(prompt)
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001  what the user's function raises is told, whatever it is
+        return {"error": f"applies() raised {told(error)}; it takes a prompt and returns True or False"}
+    if type(value).__name__ in ("bool", "bool_"):  # Python's or numpy's
+        return {"passed": bool(value)}
+    return {"error": f"applies() returned {shown(value)}; return True or False"}
 
 
 def _prompt_of(row: Mapping[str, Any]) -> Prompt:
@@ -111,3 +120,4 @@ def _say(answers: Any, said: Mapping[str, Any]) -> None:
 if __name__ == "__main__":
     with contextlib.suppress(Stop):
         main()
+    os._exit(0)  # nothing is left to be tidied

@@ -41,7 +41,7 @@ def load(setup: Mapping[str, Any], fresh: Fresh) -> Check:
             return {"error": f"the command could not be run: {end.printed or end.why}; mend it"}
         if end.code == 0 and not end.limit:
             return {"passed": True}
-        words = f"{end.why}\n{end.printed}" if end.limit else end.printed or end.why
+        words = f"{end.why}\n{end.printed}".strip() if end.limit else end.printed or end.why
         return {"passed": False, "message": words}
 
     return Check(["answer"], verdict, confined=True)

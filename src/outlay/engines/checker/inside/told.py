@@ -4,7 +4,6 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 LONGEST: Final = 600
@@ -58,9 +57,9 @@ def told(error: BaseException) -> str:
     """Type, words and the last line of the user's that was running."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not f.filename.startswith((LIBRARY, HERE, "<frozen"))]
-    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    where = f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})" if own else ""
     if isinstance(error, SyntaxError) and not own:
-        where = f" ({Path(error.filename or '').name}, line {error.lineno})"
+        where = f" ({os.path.basename(error.filename or '')}, line {error.lineno})"
     return named(error) + where
 
 

@@ -53,6 +53,8 @@ def sentence(progress: "Progress") -> str:
 
 def done(progress: "Progress") -> str:
     """Prompts, and calls: a rule that shares one budget settles most prompts at the very end."""
+    if progress.settled == 0 and progress.open:
+        return f"{progress.open:,} of {progress.prompts:,} prompts under way, {progress.calls:,} calls"
     return f"{progress.settled:,} of {progress.prompts:,} prompts done, {progress.calls:,} calls"
 
 

@@ -61,7 +61,7 @@ def test_time_left_is_not_told_where_nothing_is_known(changes: dict[str, object]
 def test_a_run_that_settles_at_the_end_is_seen_to_move():
     half = progress(settled=0, answered=0)
     assert share(half) == pytest.approx(0.5325)
-    assert sentence(half).startswith("0 of 300 prompts done, 400 calls, spent 21.3 ktok")
+    assert sentence(half).startswith("180 of 300 prompts under way, 400 calls, spent 21.3 ktok")
 
 
 @pytest.mark.parametrize(

@@ -26,26 +26,22 @@ def applies(prompt: Prompt) -> bool:
     return bool(_visible()[prompt.id])
 
 
-def passes(prompt: Prompt, answer: str) -> bool:
-    """Whether every example in the prompt comes out as it says there."""
-
-    def as_shown(names: Names) -> bool:
-        return all(eval(call, names) == eval(value, names) for call, value in _visible()[prompt.id])
-
-    return _holds(prompt, answer, as_shown)
+def passes(prompt: Prompt, answer: str) -> tuple[bool, str]:
+    """Whether every example in the prompt comes out as it says there, and if not, what came out."""
+    return _ran(prompt, answer, lambda names: _first_slip(_visible()[prompt.id], names))
 
 
 def right(prompt: Prompt, answer: str) -> bool:
     """Whether HumanEval's hidden tests pass."""
     row = _hidden()[prompt.id]
 
-    def as_tested(names: Names) -> bool:
+    def as_tested(names: Names) -> str:
         exec(row["test"], names)
         random.seed(0)  # four of the tests draw their input
         names["check"](names[row["entry_point"]])
-        return True
+        return ""
 
-    return _holds(prompt, answer, as_tested)
+    return _ran(prompt, answer, as_tested)[0]
 
 
 def code_in(text: str) -> str:
@@ -57,14 +53,27 @@ def code_in(text: str) -> str:
     return text.partition(f"{FENCE}python\n")[2].rpartition(FENCE)[0]
 
 
-def _holds(prompt: Prompt, answer: str, look: Callable[[Names], bool]) -> bool:
+def _ran(prompt: Prompt, answer: str, look: Callable[[Names], str]) -> tuple[bool, str]:
+    """Run a program and then `look`, which says what is wrong, or nothing."""
     names: Names = {"__name__": "program"}
     try:
         exec(code_in(prompt.text), names)
         exec(answer, names)
-        return look(names)
-    except BaseException:  # noqa: BLE001  a program may raise anything, SystemExit included
-        return False
+        slip = look(names)
+    except BaseException as error:  # noqa: BLE001  a program may raise anything, SystemExit included
+        slip = f"it raised {type(error).__name__}: {error}"
+    return not slip, slip
+
+
+def _first_slip(examples: list[list[str]], names: Names) -> str:
+    for call, value in examples:
+        try:
+            got = eval(call, names)
+        except BaseException as error:  # noqa: BLE001  as above
+            return f"{call} raised {type(error).__name__}: {error}"
+        if got != eval(value, names):
+            return f"{call} returned {got!r}; it should return {value}"
+    return ""
 
 
 @functools.cache

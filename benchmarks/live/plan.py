@@ -88,9 +88,9 @@ def runs(strategy: str = "auto") -> tuple[Run, ...]:
         for unit in ("s", "tok")
     )
     rivals = (
-        Run(BIG, "uniform:1", arms=("big:greedy",)),
-        Run("always-small", "uniform:1", arms=("small:greedy",)),
-        Run("small-then-big", RULE),
+        Run(BIG, "uniform:1", "best_of", arms=("big:greedy",)),
+        Run("always-small", "uniform:1", "best_of", arms=("small:greedy",)),
+        Run("small-then-big", RULE, "best_of"),
     )
     return (*rivals, *ours)
 

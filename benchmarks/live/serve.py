@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-CONTEXT: Final = 1024
-"""Tokens of one slot: the longest prompt has 442, an answer at most 256."""
+CONTEXT: Final = 1536
+"""Tokens of one slot: the longest prompt has 442, an answer at most 256, and both go back where one is revised."""
 
 READ: Final = {
     "prompt_tokens": "prompt_tokens_total",

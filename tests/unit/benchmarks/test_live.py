@@ -81,7 +81,7 @@ def test_reference_solutions_pass_and_an_empty_answer_does_not(prompts):
     for prompt in study:
         whole = checks.code_in(prompt.text) + checks._hidden()[prompt.id]["reference"]
         assert checks.right(prompt, whole), prompt.id
-        assert checks.passes(prompt, whole), prompt.id
+        assert checks.passes(prompt, whole) == (True, ""), prompt.id
         assert not checks.right(prompt, "pass"), prompt.id
 
 
@@ -89,8 +89,18 @@ def test_reference_solutions_pass_and_an_empty_answer_does_not(prompts):
     "answer", ["raise SystemExit", "def (", "1/0", "def has_close_elements(*_): raise KeyboardInterrupt"]
 )
 def test_whatever_a_program_raises_it_has_failed(prompts, answer):
-    assert not checks.passes(prompts[0], answer)
+    passed, message = checks.passes(prompts[0], answer)
+    assert not passed
+    assert "raised" in message
     assert not checks.right(prompts[0], answer)
+
+
+def test_a_failed_check_says_which_example_came_out_how(prompts):
+    wrong = "def has_close_elements(numbers, threshold): return True"
+    assert checks.passes(prompts[0], wrong) == (
+        False,
+        "has_close_elements([1.0, 2.0, 3.0], 0.5) returned True; it should return False",
+    )
 
 
 def test_grading_runs_the_hidden_tests_and_an_answer_that_is_missing_is_wrong(prompts, rule_runs):

@@ -8,8 +8,9 @@ No clock and no network: `now` is an argument, in seconds. In flight, after Insp
     5xx, network no growth until a whole round has come back clean
     Retry-After  nobody is asked before that
 
-A limit grows only while it binds. What an endpoint says of its limits a minute (`x-ratelimit-*`) fills a bucket for
-each model, less what is still on its way; a request larger than a whole bucket waits for a full one.
+A limit grows only while it binds: a round of replies for each time that it was reached. What an endpoint says of its
+limits a minute (`x-ratelimit-*`) fills a bucket for each model, less what is still on its way; a request larger than a
+whole bucket waits for a full one.
 """
 
 import math
@@ -121,7 +122,7 @@ class Pace:
         self.in_flight = 0
         self._ceiling, self._limit = ceiling, float(min(START, ceiling))
         self._step = 1.0
-        self._unclean = 0.0
+        self._bound = self._unclean = 0  # clean replies that may still let it grow; that must come first
         self._cut_at = self._closed_until = -math.inf
         self._allowances = defaultdict[str, Allowance](
             lambda: Allowance(requests_per_minute, tokens_per_minute)
@@ -141,24 +142,26 @@ class Pace:
     def send(self, now: float, model: str, tokens: int) -> Ticket:
         """A request is sent."""
         self.in_flight += 1
+        if self.in_flight >= int(self._limit):
+            self._bound = self.in_flight
         self._allowances[model].take(now, tokens)
         return Ticket(now, model, tokens)
 
     def back(self, now: float, ticket: Ticket, sign: Sign, wait_s: float = 0.0) -> None:
         """It ended; `wait_s` is how long the endpoint wants not to be asked."""
-        bound = self.in_flight >= int(self._limit)
         self.in_flight -= 1
         self._allowances[ticket.model].back(ticket.tokens)
         if sign == "limited":
             self._closed_until = max(self._closed_until, now + wait_s)
             if ticket.sent_at > self._cut_at:
-                self._limit = max(1.0, CUT * min(self._limit, self.in_flight + 1))
+                self._limit = max(1.0, CUT * self._limit)
                 self._step, self._cut_at = GROWTH, now
         if sign in ("limited", "broken"):
-            self._unclean = self._limit
+            self._unclean = int(self._limit)
         elif sign == "clean" and self._unclean > 0:
             self._unclean -= 1
-        elif sign == "clean" and bound:
+        elif sign == "clean" and self._bound > 0:
+            self._bound -= 1
             self._limit = min(self._ceiling, self._limit + max(self._step, 1 / self._limit))
 
     def told(self, now: float, model: str, headers: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from outlay.config import Endpoint, Settings, arms_for, model_name
+from outlay.config import Endpoint, Settings, arms_for, is_address, model_name
 from outlay.config.settings import FREE
 from outlay.engines.base import Engine
 from outlay.errors import UnknownName, UsageError
@@ -146,6 +146,8 @@ def _engine(name: str, endpoints: Mapping[str, Endpoint], settings: Settings) ->
     url = endpoint.url or os.environ.get(BASE_URL, "")
     if not url:
         raise UsageError(f"no endpoint is set; set {BASE_URL}, or write [[endpoint]] in a config file")
+    if not is_address(url):
+        raise UsageError(f"{BASE_URL} is no address of an endpoint; write it like http://localhost:8000/v1")
     from outlay.engines.http import Http
 
     return Http(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Stream:
     """A run under way: gives each answer as it is settled; read once, in the event loop that runs.
 
-    Leaving the loop early ends the run as Ctrl-C does: nothing more is bought, and what is under way is waited
-    for, since it will be paid for. With `async with outlay.stream(…) as answers:` the end of the block waits for
+    Leaving the loop early ends the run as Ctrl-C does: nothing more is bought, and what was bought is waited for,
+    since it will be paid for. With `async with outlay.stream(…) as answers:` the end of the block waits for
     that; after it, or after the last answer, `result` is there.
     """
 

@@ -19,6 +19,7 @@ SPECS = {
     "lead": ("lead:2", "lead:3@middle"),
     "until_pass": ("until_pass:4",),
     "agree": ("agree",),
+    "every": ("every:1", "every:3"),
 }
 """How each is written; a new policy is added here before anything else is written for it."""
 

@@ -15,6 +15,7 @@ from outlay.cli import (
     policies,
     prices,
     receipt,
+    record,
     run,
     strategies,
 )
@@ -48,6 +49,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "demo": demo,
     "receipt": receipt,
     "forget": forget,
+    "record": record,
     "import": import_,
     "bench": bench,
     "init": init,

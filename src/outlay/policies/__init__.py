@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from outlay.errors import UnknownName, UsageError
 from outlay.policies.base import Choice, Policy, View
+from outlay.policies.every import Every
 from outlay.policies.priced import Priced
 from outlay.policies.rules import Agree, Lead, Uniform, UntilPass
 
@@ -18,10 +19,15 @@ POLICIES: dict[str, tuple[Callable[..., Policy], str]] = {
         Agree,
         "ask all models but the dearest once; where they differ, ask that one too; needs three or more",
     ),
+    "every": (
+        Every,
+        "every:N, N answers of every model, each looked at by your checks; what a recording is made of",
+    ),
 }
 """Name → what makes it, and what it does. A number follows a colon, a model follows an @: `lead:3@small`."""
 
-_NUMBERED = {"uniform", "lead", "until_pass"}
+_NUMBERED = {"uniform", "lead", "until_pass", "every"}
+_OF_ONE_MODEL = _NUMBERED - {"every"}
 
 
 def policy(spec: str, models: Sequence[str] = ()) -> Policy:
@@ -50,6 +56,10 @@ def policy(spec: str, models: Sequence[str] = ()) -> Policy:
         raise UsageError(
             f"policy {name!r} needs a number of at least 1, got {spec!r}; write for example {name}:3"
         )
+    if name not in _OF_ONE_MODEL:
+        if model:
+            raise UsageError(f"policy {name!r} asks every model, got {spec!r}; write just {head!r}")
+        return make(int(number))
     if model and model not in models:
         raise UnknownName("model", model, models)
     return make(int(number), list(models).index(model) if model else -1)

@@ -141,11 +141,8 @@ class Recording:
 
     @property
     def complete(self) -> bool:
-        """Whether every arm has the same number of draws for every prompt."""
-        return all(
-            arm.fewest == arm.most == self.arms[0].most and arm.prompts == len(self.prompts)
-            for arm in self.arms
-        )
+        """Whether every arm has draws for every prompt, and as many for each."""
+        return all(arm.fewest == arm.most and arm.prompts == len(self.prompts) for arm in self.arms)
 
     def facts(self) -> tuple[tuple[str, str], ...]:
         """What is there, in words for a reader."""

@@ -5,6 +5,7 @@ own; what it did not count is 0.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -168,20 +169,29 @@ def _zeroeval_prompts(others: Others) -> Iterator[dict[str, Any]]:
 # ── epoch_logs: runs of a benchmarking hub ─────────────────────────────────────────────────────────────────
 
 
+BRIEF: Final = 40
+"""Characters of an answer; what is longer is a reply."""
+
+
 def _epoch(cells: Iterator[Cells], others: Others) -> Iterator[Marked]:
     arms: dict[str, str] = {
         run["run_id"]: _epoch_arm(run) for run in others("run_id", "model_short", "reasoning_effort")
     }
     rows = list(cells)
-    answering = {row["task"] for row in rows if row.get("answer") is not None}
-    telling = {row["run_id"] for row in rows if row.get("answer") is not None}
+    kept: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        if (answer := row.get("answer")) is not None:
+            kept[row["run_id"]].append(_brief(answer) is not None)
+    # of many runs the beginning of the reply stands where others have the answer
+    telling = {run for run, brief in kept.items() if sum(brief) * 2 > len(brief)}
+    answering = {row["task"] for row in rows if row["run_id"] in telling}
     for row in rows:
         own = row["task"] not in answering
         if not own and row["run_id"] not in telling:
-            continue  # a run whose answers were not kept cannot be compared with the others
+            continue  # it cannot be compared with the others
         draw = Row(
             f"{row['task']}/{row['prompt_id']}", arms.get(row["run_id"], str(row["run_id"])), 0,
-            answer=_filled(row.get("answer")),
+            answer=_brief(row.get("answer")),
             input=int(row.get("input_tokens") or 0),
             output=int(row.get("billed_output_tokens") or 0),
             reasoning=int(row.get("reasoning_tokens") or 0),
@@ -189,6 +199,12 @@ def _epoch(cells: Iterator[Cells], others: Others) -> Iterator[Marked]:
             finish="error" if row.get("error") else "length" if row.get("hit_limit") else "stop",
         )  # fmt: skip
         yield Marked(draw, row.get("correct"), row["task"], own=own)
+
+
+def _brief(answer: Any) -> str | None:
+    """An answer that is no whole reply."""
+    text = _filled(answer)
+    return text if text and len(text) <= BRIEF and "\n" not in text else None
 
 
 def _epoch_arm(run: Cells) -> str:

@@ -53,9 +53,14 @@ def call(args: argparse.Namespace) -> int:
     from outlay.cli.lineup import show
     from outlay.cli.options import settings_from
     from outlay.cli.roster import show_served
-    from outlay.config import arms_for
+    from outlay.config import arms_for, is_address
+    from outlay.errors import UsageError
 
     settings = settings_from(args)
     if not settings.models and not settings.pick and BASE_URL in environ:
+        if not is_address(environ[BASE_URL]):
+            raise UsageError(
+                f"{BASE_URL} is no address of an endpoint; write it like http://localhost:8000/v1"
+            )
         return show_served(environ[BASE_URL], environ.get("OPENAI_API_KEY", ""), as_json=args.json)
     return show(arms_for(settings, endpoint=BASE_URL in environ), settings, environ, as_json=args.json)

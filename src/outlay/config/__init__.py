@@ -2,7 +2,16 @@
 
 from outlay.config.amounts import FORMS, amount_of, dollars, parse_budget, share_of, show_amount, show_cost
 from outlay.config.file import load, settings_of
-from outlay.config.settings import Endpoint, Model, Settings, arms_for, checked, model_name, pocket_arms
+from outlay.config.settings import (
+    Endpoint,
+    Model,
+    Settings,
+    arms_for,
+    checked,
+    is_address,
+    model_name,
+    pocket_arms,
+)
 
 __all__ = [
     "FORMS",
@@ -19,6 +28,7 @@ __all__ = [
     "Settings",
     "arms_for",
     "checked",
+    "is_address",
     "model_name",
     "pocket_arms",
 ]

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from outlay.config.amounts import dollars, parse_budget, share_of, shown
-from outlay.config.settings import SAMPLED, Endpoint, Model, Settings, checked
+from outlay.config.settings import SAMPLED, Endpoint, Model, Settings, checked, is_address
 from outlay.errors import BudgetError, UsageError
 from outlay.types import Price
 
@@ -194,7 +193,7 @@ def _endpoint(table: Mapping[str, Any], at: int) -> Endpoint:
         raise UsageError(f'{where}: it has no {missing[0]}; add {missing[0]} = "…"')
     if table["name"] in ("http", "pocket"):
         raise UsageError(f"{where}: the name is taken; choose another")
-    if not _is_address(table["url"]):
+    if not is_address(table["url"]):
         raise UsageError(f"{where}: url is {shown(table['url'])}; write http://localhost:8000/v1")
     for key, high in (("concurrency", 4096), ("rpm", MOST_TOKENS), ("tpm", MOST_TOKENS)):
         if not 1 <= table.get(key, 1) <= high:
@@ -207,19 +206,6 @@ def _endpoint(table: Mapping[str, Any], at: int) -> Endpoint:
             )
         _told(sent, f"{where}: mode {shown(mode)}")
     return Endpoint(**{**table, "extra": _told(table.get("extra", {}), f"{where}: extra")})
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and url.isprintable()
-        )
-    except ValueError:  # half an IPv6 address, a port that is none
-        return False
 
 
 def _told(sent: Mapping[str, Any], where: str) -> Mapping[str, Any]:

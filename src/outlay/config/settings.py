@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from outlay.config.amounts import dollars, shown
 from outlay.errors import UsageError
@@ -263,3 +264,17 @@ def checked(settings: Settings) -> Settings:
     if settings.prices == "":
         raise UsageError('prices is empty; write prices = "table", or the name of a file of prices')
     return settings
+
+
+def is_address(url: str) -> bool:
+    """Whether this can be the address of an endpoint."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isprintable()
+        )
+    except ValueError:  # half an IPv6 address, a port that is none
+        return False

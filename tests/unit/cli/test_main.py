@@ -123,6 +123,19 @@ def test_an_empty_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "holds no rows" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[", "http://[bold]/v1", "localhost:8000", "http://x:99999/v1", "http://"]
+)
+@pytest.mark.parametrize("args", [("models",), ("run", "t.jsonl", "--models", "a", "--budget", "1ktok")])
+def test_an_address_that_is_none_is_a_usage_error(
+    url: str, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    Path("t.jsonl").write_text('{"prompt": "a"}')
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert run(*args) == exits.USAGE
+    assert "OPENAI_BASE_URL is no address of an endpoint" in capsys.readouterr().err
+
+
 def test_an_endpoint_that_is_not_there_has_its_own_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

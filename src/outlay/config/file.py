@@ -135,8 +135,7 @@ def _model(table: Mapping[str, Any], at: int, endpoints: set[str], role: str = "
     name = str(table.get("name") or table.get("model") or "")
     if not name.strip():
         raise UsageError(f'{where}: it has no name; add name = "small"')
-    if len(name) > MOST_NAME or not name.isprintable():
-        raise UsageError(f"{where}: name is {shown(name)}; use 1 to {MOST_NAME} printable characters")
+    _sound_name(name, where)
     if ("price_in" in table) != ("price_out" in table):
         raise UsageError(f"{where}: price_in and price_out go together, in dollars per million tokens")
     engine = table.get("endpoint", "http")
@@ -172,6 +171,11 @@ def _name(table: Mapping[str, Any], at: int) -> str:
     return name if isinstance(name, str) and name.isprintable() and len(name) <= 80 else str(at)
 
 
+def _sound_name(name: str, where: str) -> None:
+    if len(name) > MOST_NAME or not name.isprintable():
+        raise UsageError(f"{where}: name is {shown(name)}; use 1 to {MOST_NAME} printable characters")
+
+
 def _temperatures(table: Mapping[str, Any], where: str) -> tuple[float, ...]:
     """Greedy and one sampled where none is named."""
     heat = table.get("temperature", [0, SAMPLED])
@@ -191,6 +195,7 @@ def _endpoint(table: Mapping[str, Any], at: int) -> Endpoint:
     _validate(table, _ENDPOINT, where)
     if missing := [key for key in ("name", "url") if not table.get(key)]:
         raise UsageError(f'{where}: it has no {missing[0]}; add {missing[0]} = "…"')
+    _sound_name(table["name"], where)
     if table["name"] in ("http", "pocket"):
         raise UsageError(f"{where}: the name is taken; choose another")
     if not is_address(table["url"]):

@@ -13,6 +13,7 @@ from outlay.study.replay import (
     load,
     mixed_at_cost,
     mixed_at_score,
+    spent_up,
     tune,
 )
 from outlay.study.rivals import FAMILIES, Always, BestOf, SmallThenBig, UntilPass
@@ -167,6 +168,8 @@ def test_a_family_of_one_setting_is_graded_as_it_is():
         (at_cost, (0.5, 0.5), 0),  # nothing is: the cheapest
         (at_score, (0.6, 9.0), 1),
         (at_score, (0.99, 9.0), 3),  # nothing is: the best
+        (spent_up(0.5), (0.0, 4.5), 2),  # the dearest within the share, whatever it scores
+        (spent_up(1.0), (0.0, 0.5), 0),  # nothing is: the cheapest
     ],
 )
 def test_targets(pick, yard, wanted):

@@ -26,13 +26,18 @@ PRICES: Final = {
 }
 """Notional: a dollar per billion parameters and million output tokens, a tenth of that for input."""
 
-LEVELS: Final = (1.0, 0.5, 1.25)
+BUDGETS: Final = (
+    *(("s", 1.0), ("tok", 1.0), ("usd", 1.0)),
+    *(("s", 0.5), ("tok", 0.5), ("s", 1.25), ("tok", 1.25)),
+)
+"""Unit and multiple of what always-big used, in the order in which the runs are made."""
 
 
 class Spent(NamedTuple):
     """What always-big used, which the budgets are multiples of."""
 
     tok: int
+    usd: int
     ms: int
 
 
@@ -46,7 +51,7 @@ class Run:
         policy: As in `outlay policies`, or `RULE`.
         strategy: As in `outlay strategies`.
         arms: Names of the arms that it may buy.
-        unit: Of its budget, `tok` or `s`; empty for none.
+        unit: Of its budget, `tok`, `usd` or `s`; empty for none.
         level: Its budget as a multiple of what always-big used.
     """
 
@@ -67,9 +72,8 @@ class Run:
             return Budget()
         if yard is None:
             raise ValueError(f"run {self.name!r} needs what always-big used; run always-big first")
-        if self.unit == "tok":
-            return Budget(tok=round(self.level * yard.tok))
-        return Budget(ms=round(self.level * yard.ms))
+        field = "ms" if self.unit == "s" else self.unit
+        return Budget(**{field: round(self.level * getattr(yard, field))})
 
 
 BIG: Final = "always-big"
@@ -84,8 +88,7 @@ def runs(strategy: str = "auto") -> tuple[Run, ...]:
     tail = "" if strategy == "auto" else f"-{strategy}"
     ours = tuple(
         Run(f"outlay-{unit}-{level:.2f}{tail}", "priced", strategy, unit=unit, level=level)
-        for level in LEVELS
-        for unit in ("s", "tok")
+        for unit, level in BUDGETS
     )
     rivals = (
         Run(BIG, "uniform:1", "best_of", arms=("big:greedy",)),

@@ -84,13 +84,16 @@ def left(result: Result) -> str:
     if not unit:
         return ""
     limit = result["limit"][unit]
-    used = result["elapsed_ms"] if unit == "s" else result["sums"]["ledger"][0]
-    shown = f"{(limit - used) / 1000:.1f} of {limit / 1000:.1f} s"
-    return shown if unit == "s" else f"{limit - used:,} of {limit:,}"
+    if unit == "s":
+        return f"{(limit - result['elapsed_ms']) / 1000:.1f} of {limit / 1000:.1f} s"
+    tok, _, usd = result["sums"]["ledger"]
+    if unit == "usd":
+        return f"{(limit - usd) / NANO:.6f} of {limit / NANO:.6f} USD"
+    return f"{limit - tok:,} of {limit:,} tok"
 
 
 def _pairs(results: Sequence[Result], by_name: Mapping[str, Result]) -> str:
-    """Runs of outlay against both rules: points, and the ratio of tokens and of seconds."""
+    """Runs of outlay against both rules: points, and the ratios of what they used."""
     rows = []
     for result in results:
         for name in (YARD, RULE):
@@ -105,12 +108,13 @@ def _pairs(results: Sequence[Result], by_name: Mapping[str, Result]) -> str:
                     _points(gap),
                     gap.verdict(),
                     f"{result['sums']['ledger'][0] / rival['sums']['ledger'][0]:.2f}",
+                    f"{result['sums']['ledger'][2] / rival['sums']['ledger'][2]:.2f}",
                     f"{result['elapsed_ms'] / rival['elapsed_ms']:.2f}",
                 )
             )
     if not rows:
         return ""
-    head = ("outlay", "against", "points", "verdict", "tokens, ratio", "seconds, ratio")
+    head = ("outlay", "against", "points", "verdict", "tokens, ratio", "USD, ratio", "seconds, ratio")
     return "\n".join(["## Paired", "", _table(head, rows)])
 
 

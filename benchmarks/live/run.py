@@ -262,7 +262,8 @@ def yardstick(out: Path) -> plan.Spent | None:
     if not path.exists():
         return None
     result = json.loads(path.read_text(encoding="utf-8"))
-    return plan.Spent(result["sums"]["ledger"][0], result["elapsed_ms"])
+    tok, _, usd = result["sums"]["ledger"]
+    return plan.Spent(tok, usd, result["elapsed_ms"])
 
 
 def write_report(out: Path) -> None:

@@ -150,7 +150,7 @@ def test_a_run_against_a_server_is_graded_and_its_sums_agree(prompts, tmp_path, 
     _, pilot = plan.chosen(prompts)
     some = pilot[:4]
     [check] = checks_for([f"{run.CHECKS}:passes"], some)
-    yard = plan.Spent(tok=4_000, ms=60_000)
+    yard = plan.Spent(tok=4_000, usd=10**6, ms=60_000)
     results = []
     with letters() as address:
         addresses = dict.fromkeys(plan.BILLIONS, address)
@@ -172,9 +172,10 @@ def test_a_run_against_a_server_is_graded_and_its_sums_agree(prompts, tmp_path, 
 
 
 def test_budgets_are_multiples_of_what_always_big_used():
-    yard = plan.Spent(tok=20_001, ms=500_000)
+    yard = plan.Spent(tok=20_001, usd=7_000, ms=500_000)
     by_name = {one.name: one for one in plan.runs()}
     assert by_name["outlay-tok-0.50"].budget(yard) == Budget(tok=10_000)
+    assert by_name["outlay-usd-1.00"].budget(yard) == Budget(usd=7_000)
     assert by_name["outlay-s-1.25"].budget(yard) == Budget(ms=625_000)
     assert by_name["small-then-big"].budget(None) == Budget()
     with pytest.raises(ValueError, match="always-big first"):
@@ -227,7 +228,7 @@ def test_the_tables_compare_on_the_same_tasks_and_flag_sums_that_differ():
     gap = report.difference(ours, big)
     assert (gap.value, gap.verdict()) == (100.0, "win")
     text = report.render([big, ours])
-    assert "500 of 2,500" in text
+    assert "500 of 2,500 tok" in text
     assert "| +100.0 [+100.0, +100.0] | win |" in text
     assert "t19 in outlay-tok-1.00" in text
     assert "NO" not in text
@@ -238,6 +239,11 @@ def test_the_tables_compare_on_the_same_tasks_and_flag_sums_that_differ():
 def test_a_run_without_a_revised_and_escalated_task_says_so():
     text = report.render([result("always-big", [task("a", True)])])
     assert "No task of these runs was sampled, checked, revised and escalated." in text
+
+
+def test_dollars_left_are_those_of_the_ledger():
+    ours = result("outlay-usd-1.00", [task("a", True)], unit="usd", limit={"usd": 1_000_007})
+    assert report.left(ours) == "0.001000 of 0.001000 USD"
 
 
 def test_seconds_left_are_those_of_the_clock():

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -199,6 +200,8 @@ class Handler(BaseHTTPRequestHandler):
         with LOCK:
             SEEN[body["model"]] += 1
             first = SEEN[body["model"]] == 1
+        if "slow" in switches:
+            time.sleep(0.4)
         if "limited" in switches and first:
             self.say(
                 429, {"error": {"message": "slow down", "type": "rate_limit_error"}}, {"Retry-After": "0.01"}

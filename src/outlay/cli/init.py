@@ -91,9 +91,8 @@ def call(args: argparse.Namespace) -> int:
     console = out()
     console.print(made)
     left = [report.model for report in seen.reports if report.stopped] + list(seen.failed)
-    console.print(
-        f"\nwrote [bold]{escape(str(args.file))}[/]: {count(len(chosen), 'model')}, cheap to dear, {order}"
-    )
+    ordered = f", cheap to dear, {order}" if len(chosen) > 1 else ""
+    console.print(f"\nwrote [bold]{escape(str(args.file))}[/]: {count(len(chosen), 'model')}{ordered}")
     for model in left:
         console.print(f"[yellow]{escape(model)} is left out; the file says why[/]")
     console.print(f"next: outlay run FILE --config {escape(str(args.file))} --budget 40ktok")

@@ -155,7 +155,7 @@ def config_text(seen: Seen, chosen: Sequence[Tier], order: str) -> str:
         "# rpm = 60                      # requests and tokens a minute, where the endpoint limits them unsaid",
         "# tpm = 100_000",
         "",
-        f"# Models, cheap to dear, {order}. The order is a claim: change it if you know better.",
+        f"# Models, cheap to dear, {order}. The order matters: change it if you know better.",
     ]
     for tier in chosen:
         lines += ["", *_about(tier)]

@@ -203,3 +203,14 @@ def test_a_config_that_a_run_would_refuse_is_a_problem_of_settings(
     (tmp_path / "c.toml").write_text(CONFIG.format(url=served, mode=mode, budget=budget))
     assert main(["doctor", "--config", "c.toml"]) == exits.USAGE
     assert says in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_price_of_the_table_is_known_where_the_config_says_so(
+    served: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = 'prices = "table"\n' + CONFIG.format(url=served, mode="high", budget="")
+    (tmp_path / "c.toml").write_text(text.replace('"sound"', '"gpt-4o-mini"'))
+    assert main(["doctor", "--config", "c.toml", "--json"]) == exits.DONE
+    [model] = json.loads(capsys.readouterr().out)["endpoints"][0]["models"]
+    assert "by the price table of 20" in model["price"]
+    assert model["spent"]["usd"] > 0

@@ -175,6 +175,12 @@ def test_dollars_are_charged_at_the_price(url: str):
     assert asked(url, "sound", small, price).spent.usd <= report.spent.usd // 2
 
 
+def test_time_is_a_limit_too(url: str):
+    report = asked(url, "sound+slow", Purse(Budget(ms=600)))
+    assert report.calls <= 2  # one answer, and one that was given up
+    assert report.status("json schema") == "unknown"
+
+
 def test_where_max_tokens_is_ignored_nothing_more_is_asked(url: str):
     report = asked(url, "max-ignored+x")
     assert requests_for(url, "max-ignored+x") == 1

@@ -81,8 +81,8 @@ class Line:
         """
         return await self._send("GET", path if "://" in path else f"{self.url}{path}", b"", LIST_S)
 
-    async def post(self, fields: Mapping[str, Any]) -> Answer:
-        """Ask for a chat completion.
+    async def post(self, fields: Mapping[str, Any], limit_s: float = ASK_S) -> Answer:
+        """Ask for a chat completion, and wait so long for it.
 
         Raises:
             UpstreamError: It cannot be reached.
@@ -90,7 +90,7 @@ class Line:
             ConnectionError: The connection broke.
         """
         data = msgspec.json.encode(fields)
-        return await self._send("POST", f"{self.url}/chat/completions", data, ASK_S)
+        return await self._send("POST", f"{self.url}/chat/completions", data, limit_s)
 
     def safe(self, words: str) -> str:
         """Servers are known to repeat the key that they refuse."""
@@ -149,6 +149,12 @@ class Purse:
         used = {"tok": after.tok, "outtok": after.outtok, "usd": after.usd}
         used["s"] = round(1000 * (time.monotonic() - self.began))
         return all(used[unit] <= limit for unit, limit in self.budget.limits().items())
+
+    def patience_s(self, wanted: float) -> float:
+        """So long, or as long as the time of the budget allows."""
+        if self.budget.ms is None:
+            return wanted
+        return min(wanted, max(0.001, self.budget.ms / 1000 - (time.monotonic() - self.began)))
 
     def pay(self, cost: Cost) -> None:
         """Charge one request."""
@@ -231,7 +237,7 @@ class Asker:
             try:
                 answer = await self._post(messages, most, left)
             except (TimeoutError, ConnectionError) as error:
-                why = str(error) or f"no answer within {ASK_S:g} s"
+                why = str(error) or "no answer in time"
                 answer = Answer(599, {}, why.encode())
             if answer.status == 200:
                 return self._heard(answer.raw, call, left.get("n", 1), refused)
@@ -242,7 +248,7 @@ class Asker:
                 if answer.status not in (429, 503):
                     self._pay(chat.charged(answer.raw, call))
                 if failed < TRIES:
-                    await asyncio.sleep(_wait(answer.headers, failed))
+                    await asyncio.sleep(self.purse.patience_s(_wait(answer.headers, failed)))
                     continue
                 return Got(refused=refused, error=words.removeprefix("599 "))
             if answer.status not in (400, 422):
@@ -306,7 +312,7 @@ class Asker:
     async def _post(self, messages: tuple[Message, ...], most: int, fields: Mapping[str, Any]) -> Answer:
         said = [message._asdict() for message in messages]
         asked = {"model": self.model, "messages": said, self.cap_name: most, **fields, **self._extra}
-        return await self.line.post(asked)
+        return await self.line.post(asked, self.purse.patience_s(ASK_S))
 
     def _heard(self, raw: bytes, call: Call, size: int, refused: Mapping[str, str]) -> Got:
         try:

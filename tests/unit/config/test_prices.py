@@ -252,6 +252,16 @@ def test_without_a_dollar_budget_no_table_is_read():
     assert priced(arms("gpt-4o"), unread, OPENAI) == arms("gpt-4o")
 
 
+def test_the_table_that_ships_is_read_only_where_a_price_is_missing():
+    shipped.cache_clear()
+    priced(arms("gpt-4o@1/2"), Settings(budget=USD), OPENAI)
+    priced(arms_for(Settings(), endpoint=False), Settings(budget=USD), OPENAI)
+    quotes(arms_for(Settings(), endpoint=False), Settings(), OPENAI)
+    assert shipped.cache_info().currsize == 0
+    priced(arms("gpt-4o"), Settings(budget=USD), OPENAI)
+    assert shipped.cache_info().currsize == 1
+
+
 def test_an_unknown_price_is_refused_and_never_nought():
     with pytest.raises(BudgetError, match=r"needs the price of mine; write --models mine@0\.15/0\.60"):
         priced(arms("mine", "gpt-4o"), Settings(budget=USD), OPENAI)

@@ -98,6 +98,43 @@ def test_a_cap_cuts_the_text_and_takes_confidence_and_verdicts_away():
     assert one(engine, check(cut.handle)).completions[0].passed is None
 
 
+def test_a_recorded_answer_comes_back_in_place_of_its_text_unless_it_was_cut():
+    engine = Recorded(rows(row(text="long words that end in 7", answer="7", output=100)))
+    assert one(engine, ask()).completions[0].text == "7"
+    assert one(engine, ask(max_tokens=50)).completions[0].text == "long words t"
+
+
+def test_where_only_the_answer_was_kept_a_cut_leaves_none():
+    engine = Recorded(rows(row(text="", answer="7", output=100)))
+    assert one(engine, ask(max_tokens=50)).completions[0].text == ""
+
+
+def test_what_was_cached_thought_and_estimated_is_billed_as_such():
+    recorded = rows(
+        row(input=10, cached=8, output=20, reasoning=15),
+        row(draw=1, input=10, cached=6, output=20, reasoning=5, estimated=True),
+    )
+    assert one(Recorded(recorded), ask(n=2)).usage == Usage(10, 40, 6, 20, estimated=True)
+    assert one(Recorded(recorded), ask(n=2, max_tokens=10)).usage == Usage(10, 20, 6, 15, estimated=True)
+
+
+def test_all_but_the_name_of_a_draw_may_be_missing(tmp_path: Path):
+    path = tmp_path / "recording.jsonl"
+    path.write_text('{"prompt": "p", "arm": "small", "draw": 0}')
+    assert list(read(path)) == [Row("p", "small", 0)]
+    assert one(Recorded.load(path), ask()) == Delivery((Completion("", handle=Row("p", "small", 0).handle),))
+
+
+def test_a_file_that_was_cut_is_told_apart_from_one_that_ended(tmp_path: Path):
+    path = tmp_path / "recording.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(row()).encode() * 99)[:-9])
+    with pytest.raises(UsageError, match="not whole"):
+        Recorded.load(path)
+    path.write_text("plain")
+    with pytest.raises(UsageError, match="not whole"):
+        Recorded.load(path)
+
+
 def test_a_check_returns_the_verdict_that_was_recorded_for_this_draw():
     verdicts = [True, False, None]
     engine = Recorded(rows(*(row(draw=k, verdicts={"visible": verdicts[k]}) for k in range(3))), seed=5)

@@ -27,9 +27,9 @@ class Interval(NamedTuple):
 
     def verdict(self, zero: float = 0.0) -> str:
         """`win` if the interval lies above `zero`, `loss` if below, `nothing` otherwise."""
-        if self.low > zero:
+        if self.low > zero + 1e-9:
             return "win"
-        return "loss" if self.high < zero else "nothing"
+        return "loss" if self.high < zero - 1e-9 else "nothing"
 
 
 @final

@@ -130,7 +130,8 @@ def assembled(
             known = prompts.get(row.prompt, {"id": row.prompt, "prompt": row.prompt})
             # where answers are none, two of them are never the same
             asked[row.prompt] = {"answer": "text" if own else kind} | _metadata(group) | dict(known)
-    gold = [Label(id_, gold=ask.pop("gold")) for id_, ask in asked.items() if ask.get("gold") is not None]
+    right_of = {id_: ask.pop("gold", None) for id_, ask in asked.items()}
+    gold = [Label(id_, gold=right) for id_, right in right_of.items() if right is not None]
     if options.answer:
         asked = {id_: ask | {"answer": options.answer} for id_, ask in asked.items()}
         # who says how to read answers wants them read, where there is a text to read

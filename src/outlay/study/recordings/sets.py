@@ -178,16 +178,16 @@ def _epoch(cells: Iterator[Cells], others: Others) -> Iterator[Marked]:
         run["run_id"]: _epoch_arm(run) for run in others("run_id", "model_short", "reasoning_effort")
     }
     rows = list(cells)
-    kept: dict[str, list[bool]] = defaultdict(list)
+    kept: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for row in rows:
         if (answer := row.get("answer")) is not None:
-            kept[row["run_id"]].append(_brief(answer) is not None)
+            kept[row["task"], row["run_id"]].append(_brief(answer) is not None)
     # of many runs the beginning of the reply stands where others have the answer
     telling = {run for run, brief in kept.items() if sum(brief) * 2 > len(brief)}
-    answering = {row["task"] for row in rows if row["run_id"] in telling}
+    answering = {task for task, _ in telling}
     for row in rows:
         own = row["task"] not in answering
-        if not own and row["run_id"] not in telling:
+        if not own and (row["task"], row["run_id"]) not in telling:
             continue  # it cannot be compared with the others
         draw = Row(
             f"{row['task']}/{row['prompt_id']}", arms.get(row["run_id"], str(row["run_id"])), 0,

@@ -17,6 +17,7 @@ from outlay.cli.checkup import FEW, Seen
 from outlay.cli.console import count, facts
 from outlay.config import show_amount
 from outlay.config.prices import per_million
+from outlay.engines.http.asking import BUDGET_SPENT
 from outlay.engines.http.probe import Report
 from outlay.types import Cost, Price
 
@@ -134,15 +135,18 @@ def render(chart: Chart) -> RenderableType:
         parts += [f"[bold]endpoint[/] {escape(seen.shown)}", _in(facts(_endpoint(seen))), ""]
         for report in seen.reports:
             parts += [f"[bold]{escape(report.model)}[/]", _in(_model(seen, report)), ""]
-        for model, why in seen.failed.items():
-            parts += [f"[bold]{escape(model)}[/]", _in(f"[red]{escape(why)}[/]"), ""]
+        for model in seen.failed:
+            parts += [f"[bold]{escape(model)}[/]", _in("[red]is not served[/]"), ""]
     for note in chart.notes:
         parts += [_bullet("note", escape(note))]
     for problem in chart.problems:
         parts += [_bullet("[red]problem[/]", escape(problem.says))]
     if chart.notes or chart.problems:
         parts.append("")
-    works = f"[green]a run would work[/]: {escape(chart.command)}"
+    # A run is said to work only where a model has answered.
+    answered = not chart.seen or any(not report.stopped for seen in chart.seen for report in seen.reports)
+    works = "[green]a run would work[/]" if answered else "nothing speaks against a run"
+    works = f"{works}: {escape(chart.command)}"
     parts.append("[red]a run would not work[/]" if chart.problems else works)
     return Group(*parts)
 
@@ -186,10 +190,16 @@ def _model(seen: Seen, report: Report) -> Table:
     made.add_column(no_wrap=True)
     made.add_column(no_wrap=True)
     made.add_column(overflow="fold")
-    for one in report.findings:
+    # Where asking was stopped, what was not asked is said once, among the problems.
+    asked = [one for one in report.findings if not report.stopped or report.stopped not in one.evidence]
+    if not asked:
+        made.add_row("[dim]was not asked[/]" if BUDGET_SPENT in report.stopped else "[red]gives no answer[/]")
+    for one in asked:
         label = LABELS.get(one.capability, one.capability)
         made.add_row(label, f"[{STYLES[one.status]}]{one.status}[/]", _said(one.evidence, one.remedy))
     price = seen.prices[report.model]
+    if report.stopped:
+        return made
     if price.known():
         made.add_row("price", "[green]known[/]", _said(_price(price, seen.sources[report.model]), ""))
     else:

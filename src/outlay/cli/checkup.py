@@ -186,6 +186,11 @@ def _announce(names: Sequence[str], prices: Mapping[str, Price], purse: Purse, s
     )
 
 
+def show_worst() -> str:
+    """What one model may take at most, for people."""
+    return show_amount("tok", at_most()[1].tok)
+
+
 def budget_of(texts: Sequence[str] | None) -> Budget:
     """What finding out may cost; by default what it takes."""
     return parse_budget(*texts) if texts else Budget()

@@ -73,6 +73,7 @@ def _problems(settings: "Settings", found: "list[Target]", seen: "tuple[Seen, ..
     from outlay.api.parts import engines_for, models_for
     from outlay.cli import exits
     from outlay.cli.chart import Problem
+    from outlay.engines.http.asking import BUDGET_SPENT
     from outlay.errors import OutlayError
 
     made = []
@@ -90,11 +91,11 @@ def _problems(settings: "Settings", found: "list[Target]", seen: "tuple[Seen, ..
                 Problem(exits.UPSTREAM, f"{one.shown} serves no model; load one, or name it with --models")
             )
         elif asked:
-            made += [Problem(exits.UPSTREAM, why) for why in dict.fromkeys(one.failed.values())]
+            made += [Problem(exits.UPSTREAM, f"{name}: {why}") for name, why in one.failed.items()]
             made += [
                 Problem(exits.UPSTREAM, f"{report.model}: {_why(report.stopped)}")
                 for report in one.reports
-                if report.stopped and "--budget" not in report.stopped
+                if report.stopped and BUDGET_SPENT not in report.stopped
             ]
     return made
 
@@ -102,13 +103,14 @@ def _problems(settings: "Settings", found: "list[Target]", seen: "tuple[Seen, ..
 def _why(stopped: str) -> str:
     if "max_tokens" in stopped:
         return "it ignores max_tokens, so no budget can be kept; set a limit in the server, or take another model"
-    return f"{stopped}; look at the log of the server"
+    return f"{stopped.replace('No answer', 'no answer')}; look at the log of the server"
 
 
 def _notes(settings: "Settings", seen: "tuple[Seen, ...]", environ: "Mapping[str, str]") -> tuple[str, ...]:
     """What a user should know though a run would work."""
     import difflib
 
+    from outlay.engines.http.asking import BUDGET_SPENT
     from outlay.engines.http.chat import EFFORTS
 
     if not seen:
@@ -128,12 +130,12 @@ def _notes(settings: "Settings", seen: "tuple[Seen, ...]", environ: "Mapping[str
         listed = [listed.name for listed in one.listed]
         for name in (*(report.model for report in one.reports), *one.failed):
             if listed and name not in listed:
-                near = difflib.get_close_matches(name, listed, n=1, cutoff=0.4)
+                near = difflib.get_close_matches(name, listed, n=1, cutoff=0.6)
                 hint = f"; did you mean {near[0]}?" if near else "; outlay models lists those that are"
                 made.append(f"{one.shown} does not list {name}{hint}")
         for report in one.reports:
-            if "--budget" in report.stopped:
-                made.append(f"{report.model}: --budget paid for no look at it")
+            if BUDGET_SPENT in report.stopped:
+                made.append(f"{report.model} was not asked: --budget leaves no room for it")
             made += [
                 f"{model.name} asks for the effort {model.mode}, which is not honoured: "
                 "it buys the same answers as no effort"

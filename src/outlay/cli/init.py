@@ -8,6 +8,7 @@ from outlay.cli import options as shared
 
 if TYPE_CHECKING:
     from outlay.cli.checkup import Seen
+    from outlay.errors import OutlayError
 
 HELP = "write a config for your endpoint, from what its models honour"
 USAGE = "[options]"
@@ -62,7 +63,6 @@ def call(args: argparse.Namespace) -> int:
     from outlay.cli.console import count, out, table
     from outlay.cli.options import settings_from
     from outlay.cli.proposal import config_text, tiers, way_rows
-    from outlay.errors import UpstreamError
 
     _writable(args.file, force=args.force)
     settings, environ = settings_from(args), os.environ
@@ -71,7 +71,7 @@ def call(args: argparse.Namespace) -> int:
     [seen] = look(found, settings, environ, budget_of(args.budget), to_stderr)
     chosen, order = tiers(seen)
     if not chosen:
-        raise UpstreamError(_nothing(seen))
+        raise _nothing(seen)
     text = config_text(seen, chosen, order)
     with args.file.open("w" if args.force else "x", encoding="utf-8") as file:
         file.write(text)
@@ -137,14 +137,24 @@ def _endpoint(url: str) -> None:
         )
 
 
-def _nothing(seen: "Seen") -> str:
+def _nothing(seen: "Seen") -> "OutlayError":
     """Why there is no model to write."""
+    from outlay.cli.checkup import show_worst
+    from outlay.engines.http.asking import BUDGET_SPENT
+    from outlay.errors import BudgetError, UpstreamError, UsageError
+
     if seen.failed:
-        return next(iter(seen.failed.values()))
+        return UpstreamError(f"{next(iter(seen.failed.values()))}; nothing was written")
     if seen.reports:
-        return f"{seen.reports[0].model}: {seen.reports[0].stopped}; nothing was written"
+        first = seen.reports[0]
+        if BUDGET_SPENT in first.stopped:
+            return BudgetError(
+                f"--budget is too small to ask {first.model}; {show_worst()} are always enough"
+            )
+        return UpstreamError(f"{first.model}: {first.stopped}; nothing was written")
     if seen.unlisted:
-        return seen.unlisted
+        return UpstreamError(seen.unlisted)
     if seen.listed:
-        return f"{seen.shown} lists {len(seen.listed)} models; name those to use, cheap to dear: --models A,B"
-    return f"{seen.shown} serves no model; load one, or name it with --models"
+        many = len(seen.listed)
+        return UsageError(f"{seen.shown} lists {many} models; name those to use, cheap to dear: --models A,B")
+    return UpstreamError(f"{seen.shown} serves no model; load one, or name it with --models")

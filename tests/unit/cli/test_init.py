@@ -144,19 +144,26 @@ def test_what_keeps_it_from_writing_is_said_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("models", "says"),
+    ("models", "args", "code", "says"),
     [
-        (["broken"], "500 out of memory; nothing was written"),
-        ([], "serves no model"),
-        ([*"abcde"], "lists 5 models"),
+        (["broken"], (), exits.UPSTREAM, "500 out of memory; nothing was written"),
+        (["gone"], (), exits.UPSTREAM, "404 no such model"),
+        ([], (), exits.UPSTREAM, "serves no model"),
+        ([*"abcde"], (), exits.USAGE, "lists 5 models; name those to use"),
+        (["sound"], ("--budget", "9tok"), exits.USAGE, "--budget is too small to ask sound; 10.8 ktok"),
     ],
 )
 def test_without_a_usable_model_nothing_is_written(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], models: list[str], says: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    models: list[str],
+    args: tuple[str, ...],
+    code: int,
+    says: str,
 ):
     with serving(models=models) as url:
         monkeypatch.setenv("OPENAI_BASE_URL", url)
-        assert main(["init"]) == exits.UPSTREAM
+        assert main(["init", *args]) == code
     assert says in capsys.readouterr().err
     assert not list(Path().glob("*.toml"))
 

@@ -31,6 +31,8 @@ ASK_S: Final = 300.0
 FRAME: Final = 128
 """Tokens that a server may add to a prompt: templates of thinking models hold a page of their own."""
 TRIES: Final = 3
+BUDGET_SPENT: Final = "--budget leaves no room for it"
+"""The error of a question that was not sent."""
 LONGEST_WAIT_S: Final = 30.0
 
 REMEDIES: Final[Mapping[int, str]] = {
@@ -233,7 +235,7 @@ class Asker:
         failed = 0
         while True:
             if not self.purse.holds(worst):
-                return Got(refused=refused, error="what is left of --budget does not pay for it")
+                return Got(refused=refused, error=BUDGET_SPENT)
             try:
                 answer = await self._post(messages, most, left)
             except (TimeoutError, ConnectionError) as error:

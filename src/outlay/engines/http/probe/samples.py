@@ -5,7 +5,7 @@ from typing import Final
 
 from outlay.engines.http.asking import Got
 from outlay.engines.http.chat import LLAMA_PLAIN
-from outlay.engines.http.probe.subject import STORY, Stopped, Subject, own, text
+from outlay.engines.http.probe.subject import STORY, Stopped, Subject, no_answer, own, text
 from outlay.techniques import probe as words
 
 SEED: Final = 7
@@ -18,7 +18,7 @@ async def samples(subject: Subject) -> None:
     fields = {"temperature": 1.0, "logprobs": True, "seed": SEED}
     first = await subject.ask(words.STORY, STORY, fields)
     if first.error:
-        raise Stopped(f"No answer: {first.error.rstrip('.')}")
+        raise Stopped(no_answer(first))
     again = await subject.ask(words.STORY, STORY, fields)
     two = await subject.ask(words.STORY, STORY, fields | {"seed": OTHER, "n": 2})
     _note_cap(subject, first)

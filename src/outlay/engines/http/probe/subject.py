@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, final
 
-from outlay.engines.http.asking import Asker, Got
+from outlay.engines.http.asking import BUDGET_SPENT, Asker, Got
 from outlay.engines.http.probe.findings import Finding, Status
 from outlay.engines.http.roster import LLAMA, Listed
 from outlay.types import Message
@@ -78,11 +78,16 @@ class Subject:
 
     def failed(self, capability: str, got: Got) -> None:
         """Note that there was no answer to look at."""
-        self.say(capability, "unknown", f"No answer: {got.error.rstrip('.')}.")
+        self.say(capability, "unknown", f"{no_answer(got)}.")
 
     def refused(self, capability: str, got: Got, name: str, remedy: str) -> None:
         """Note that a field was refused, in the server's words."""
         self.say(capability, "refused", f"{got.refused[name].rstrip('.')}.", remedy)
+
+
+def no_answer(got: Got) -> str:
+    """Why there is none."""
+    return f"{'Not asked' if got.error == BUDGET_SPENT else 'No answer'}: {got.error.rstrip('.')}"
 
 
 def content(got: Got) -> str:

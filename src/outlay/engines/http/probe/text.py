@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from outlay.engines.http.asking import Got
-from outlay.engines.http.probe.subject import COUNT, FORM, NEXT, Subject, brief, content, cut, text
+from outlay.engines.http.probe.findings import Status
+from outlay.engines.http.probe.subject import COUNT, FORM, NEXT, Subject, brief, content, cut, no_answer, text
 from outlay.techniques import probe as words
 
 
@@ -42,7 +43,10 @@ async def prefix(subject: Subject) -> None:
     got = await subject.ask(words.COUNT, subject.room(NEXT), fields, begun=words.BEGUN)
     remedy = "A cut answer is asked for anew and not continued."
     if got.error:
-        subject.say("prefix", "refused" if got.error[:1] == "4" else "unknown", got.error, remedy)
+        status: Status = "refused" if got.error[:1] == "4" else "unknown"
+        subject.say(
+            "prefix", status, f"{got.error.rstrip('.') if status == 'refused' else no_answer(got)}.", remedy
+        )
         return
     said = content(got).strip()
     new = said.removeprefix(words.BEGUN).strip(" ,.!\n*").upper()

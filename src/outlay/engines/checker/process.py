@@ -11,8 +11,9 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
@@ -72,6 +73,7 @@ class Worker:
         self._folder = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded: Loaded | None = None
+        self._finish: Callable[[], object] = lambda: None
         self._unread = b""
         self._turn, self._stopped = threading.Lock(), False
 
@@ -100,6 +102,8 @@ class Worker:
             env=_environment(),
             start_new_session=True,  # a group of its own: killed with all that the check started; no Ctrl-C
         )
+        # Also at exit, and where a run that could not begin never closes its engines.
+        self._finish = weakref.finalize(self, _finish, self._process, self._folder)
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         said = self._exchange(deque([_line(self._setup())]), LOADING_S)
@@ -190,13 +194,7 @@ class Worker:
         return Said(error=f"check {self.spec.text!r}: its process {ended.reason}", ms=ms)
 
     def _kill(self) -> None:
-        if self._process is None:
-            return
-        _end(self._process)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._finish()
         self._process, self._loaded, self._unread = None, None, b""
 
 
@@ -215,6 +213,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
+
+
+def _finish(process: subprocess.Popen[bytes], folder: str) -> None:
+    _end(process)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _hide_environment(walls: Walls | None) -> None:

@@ -166,17 +166,18 @@ def shut(walls: Walls, folder: str, setup: Mapping[str, Any], reads: Sequence[st
 
 
 def _limit(setup: Mapping[str, Any], walls: Walls) -> None:
-    # Soft and hard alike: at the hard one the kernel kills, and no handler is asked.
     for what, most in (
-        (resource.RLIMIT_CPU, setup["cpu_s"]),
         (resource.RLIMIT_FSIZE, setup["file_mb"] << 20),
         (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, setup["memory_mb"] << 20),
     ):
-        lower(what, most, hard=True)
+        lower(what, most, hard=most)
+    # At the soft limit a signal says so; it can be swallowed, what comes a second later cannot.
+    lower(resource.RLIMIT_CPU, setup["cpu_s"], hard=setup["cpu_s"] + 1)
     if walls.tasks >= 0:
-        lower(resource.RLIMIT_NPROC, walls.tasks + setup["processes"] + SLACK, hard=True)
+        most = walls.tasks + setup["processes"] + SLACK
+        lower(resource.RLIMIT_NPROC, most, hard=most)
 
 
 def _write(path: str, text: str) -> None:

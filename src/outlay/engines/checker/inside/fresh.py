@@ -217,11 +217,10 @@ class _Watch:
         _, status, used = os.wait4(self.child, 0)
         code = os.waitstatus_to_exitcode(status)
         self._drain()
-        if (
-            not over
-            and code in (-signal.SIGKILL, 128 + signal.SIGKILL)
-            and used.ru_utime + used.ru_stime >= self.setup["cpu_s"] - 0.1
-        ):
+        # As shells say a child's signal, 128 more; a kill after that much time can only be the hard limit's.
+        by = -code if code < 0 else code - 128
+        long = used.ru_utime + used.ru_stime >= self.setup["cpu_s"]
+        if not over and (by == signal.SIGXCPU or (by == signal.SIGKILL and long)):
             over = f"took more than {self.setup['cpu_s']} s of processor time"
         why = over or ("" if code == 0 else ended(code))
         return End(None if over else self._said(), why, bool(over), code, tail(self.kept, self.folder))

@@ -12,7 +12,7 @@ from outlay.errors import UpstreamError, UsageError
 from outlay.types import Arm, Ask, Call, Delivery, Message, Price, Prompt, Test, Usage
 
 KEY = "sk-canary-0123456789"
-QUICK = Patience(backoff_s=0.01, timeout_s=0.5)
+QUICK = Patience(backoff_s=0.01, timeout_s=1.2)
 ASK = Ask((Message("system", "Answer the question."), Message("user", "What is six times seven? " * 4)))
 READ = 4 + 3 + 4 + 20
 
@@ -242,6 +242,127 @@ def test_output_that_a_fault_used_up_leaves_no_room_for_another_attempt(endpoint
 def test_an_attempt_that_was_turned_away_is_free(endpoint: str):
     [done] = deliver(endpoint, call("overloaded:2"))
     assert done.usage == Usage(READ, words(done))
+
+
+BRISK = replace(QUICK, timeout_s=5, silent_s=0.5, trickle_s=0.8)
+
+
+@pytest.mark.parametrize("model", ["cut:1", "reset:01", "stall-in-body:1", "drip:1"])
+def test_an_answer_that_stops_midway_is_charged_for_what_was_seen_and_asked_for_again(
+    endpoint: str, model: str
+):
+    [done] = deliver(endpoint, call(model, max_tokens=64), patience=BRISK)
+    assert not done.error
+    assert done.usage.input == READ + chat.guessed_input(call(model))
+    assert done.usage.output >= words(done)
+    assert done.usage.estimated
+    first, second = seen(endpoint, model)
+    assert 32 <= second["max_tokens"] <= first["max_tokens"] == 64
+
+
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [
+        ("stall-in-body", "stopped midway: nothing more for 0.5 s"),
+        ("drip", "not whole 0.8 s after it began"),
+        ("cut", "connection broke after"),
+        ("closes", "connection broke (ServerDisconnectedError)"),
+    ],
+)
+def test_how_an_answer_was_lost_is_said(endpoint: str, model: str, word: str):
+    [done] = deliver(endpoint, call(model), patience=replace(BRISK, lost=0))
+    assert word in done.error
+    assert done.ms < 2_000
+
+
+def test_empty_lines_before_an_answer_are_waited_for(endpoint: str):
+    patience = replace(QUICK, timeout_s=5, silent_s=0.05, trickle_s=0.1)
+    [done] = deliver(endpoint, call("blank-while-it-computes"), patience=patience)
+    assert not done.error
+    assert done.ms >= 800
+
+
+def test_a_date_to_come_back_at_is_waited_for(endpoint: str):
+    [done] = deliver(endpoint, call("limited-until:1"))
+    assert done.usage == Usage(READ, words(done))
+
+
+@pytest.mark.parametrize(("model", "output"), [("cap-ignored", 96), ("effort-ignored", 128)])
+def test_a_cap_that_the_server_ignores_is_found_out_and_not_promised_again(
+    endpoint: str, model: str, output: int
+):
+    async def ask() -> tuple[int, int, int]:
+        engine = Http(endpoint)
+        before = engine.worst(call(model)).outtok
+        [done] = await engine.complete([call(model, mode="low")])
+        after = engine.worst(call(model)).outtok
+        await engine.close()
+        return before, done.usage.output, after
+
+    before, used, after = asyncio.run(ask())
+    assert before == 32
+    assert after == used >= output
+
+
+def test_thoughts_that_use_up_the_cap_are_charged_and_leave_an_empty_text(endpoint: str):
+    [done] = deliver(endpoint, call("only-thoughts"))
+    assert (done.completions[0].text, done.completions[0].finish) == ("", "length")
+    assert done.usage.output == 32
+
+
+def test_what_the_endpoint_says_of_its_limits_slows_the_next_request(endpoint: str):
+    first, second = deliver(endpoint, call("near-its-limit"), call("near-its-limit"))
+    # 600 a minute, none of them left.
+    assert second.ms >= 90 > first.ms
+
+
+# An outage.
+
+
+def together(url: str, calls: list[Call], patience: Patience) -> list[Delivery]:
+    async def ask() -> list[Delivery]:
+        engine = Http(url, KEY, patience=patience)
+        try:
+            return await engine.complete(calls)
+        finally:
+            await engine.close()
+
+    return asyncio.run(ask())
+
+
+def different(model: str, count: int) -> list[Call]:
+    return [replace(call(model), key=f"p{at}/s", prompt_id=f"p{at}", seed=at) for at in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [("overloaded", "503"), ("broken", "500"), ("limited-silently", "429"), ("closes", "broke")],
+)
+def test_where_nothing_comes_through_for_many_prompts_the_run_ends_and_no_call_fails(
+    endpoint: str, model: str, word: str
+):
+    patience = replace(QUICK, backoff_s=0.002, outage_s=0.3)
+    with pytest.raises(UpstreamError, match=f"endpoint unavailable: .*{word}.*same command") as caught:
+        together(endpoint, different(model, 10), patience)
+    assert caught.value.usage is not None
+    charged = model in ("broken", "closes")
+    assert (caught.value.usage.input > 0) == charged
+
+
+def test_a_few_prompts_that_fail_are_their_own_fault(endpoint: str):
+    done = together(endpoint, different("overloaded", 5), replace(QUICK, backoff_s=0.002, outage_s=0.1))
+    assert all("gave up after 4 attempts" in one.error for one in done)
+
+
+def test_prompts_that_fail_beside_others_that_succeed_are_their_own_fault(endpoint: str):
+    calls = [*different("broken", 10), *different("slow", 40)]
+    done = together(endpoint, calls, replace(QUICK, backoff_s=0.02, outage_s=5))
+    assert [bool(one.error) for one in done] == [True] * 10 + [False] * 40
+
+
+def test_an_outage_that_ends_in_time_fails_nobody(endpoint: str):
+    done = together(endpoint, different("overloaded:60", 10), replace(QUICK, backoff_s=0.002, outage_s=20))
+    assert not any(one.error for one in done)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlay.engines.http.gate import Gate
-from outlay.engines.http.outage import CALLS, Outage
+from outlay.engines.http.outage import PROMPTS, Outage
 from outlay.engines.http.pace import CUT, START, Bucket, Pace, Ticket
 
 
@@ -244,11 +244,11 @@ def test_who_waits_for_a_pause_goes_when_it_is_over():
 # An outage.
 
 
-def test_an_endpoint_is_suspected_when_different_calls_fail_and_none_comes_through():
+def test_an_endpoint_is_suspected_when_several_prompts_fail_and_none_comes_through():
     outage = Outage()
-    for at in range(CALLS - 1):
-        outage.failed(10.0 + at, f"call {at}")
-        outage.failed(10.0 + at, f"call {at}")
+    for at in range(PROMPTS - 1):
+        outage.failed(10.0 + at, f"prompt {at}")
+        outage.failed(10.0 + at, f"prompt {at}")
     assert not outage.suspected
     outage.failed(20.0, "another")
     assert outage.suspected

@@ -235,7 +235,7 @@ class Http:
                 self._outage.worked(time.monotonic())
                 self._down = ""
                 return got if not tries else got._replace(usage=used)
-            self._outage.failed(time.monotonic(), call.key)
+            self._outage.failed(time.monotonic(), call.prompt_id)
             if self._down:
                 raise UpstreamError(self._down, used)
             past = tries.get(got.allowed, 0)

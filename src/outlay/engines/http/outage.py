@@ -1,16 +1,16 @@
 """Whether an endpoint is down: nothing gets through for long, whoever asks.
 
-One call that fails again and again may be to blame itself. Where several different calls in a row have failed
-and none has come through between them, the endpoint is suspected, and calls that ran out of patience wait
-instead of failing. Has that lasted long enough too, the engine says that the endpoint is down: the run ends, and
+A prompt that fails again and again may be to blame itself. Where several prompts in a row have failed and nothing
+has come through between them, the endpoint is suspected, and calls that ran out of patience wait instead of
+failing. Has that lasted long enough too, the engine says that the endpoint is down: the run ends, and
 its rows stay open.
 No clock: `now` is an argument, in seconds.
 """
 
 from typing import final
 
-CALLS = 8
-"""Different calls that failed since anything came through; fewer prompts may well be at fault themselves."""
+PROMPTS = 8
+"""That failed since anything came through; fewer may well be at fault themselves."""
 
 
 @final
@@ -23,14 +23,14 @@ class Outage:
 
     @property
     def suspected(self) -> bool:
-        """Whether enough different calls have failed."""
-        return len(self._failing) >= CALLS
+        """Whether enough prompts have failed."""
+        return len(self._failing) >= PROMPTS
 
-    def failed(self, now: float, key: str) -> None:
-        """An attempt for the call `key` was turned away, lost, or cannot be read."""
+    def failed(self, now: float, prompt_id: str) -> None:
+        """An attempt for a prompt was turned away, lost, or cannot be read."""
         if not self._failing:
             self._since = now
-        self._failing.add(key)
+        self._failing.add(prompt_id)
 
     def worked(self, now: float) -> None:
         """Something came through: an answer, or a complaint about one prompt."""

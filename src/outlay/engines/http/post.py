@@ -35,7 +35,7 @@ class Patience:
         timeout_s: One attempt.
         silent_s: No byte more of an answer that has begun.
         trickle_s: An answer that has begun is not whole.
-        outage_s: Nothing comes through, for several calls in a row: the endpoint is down.
+        outage_s: Nothing comes through, for several prompts in a row: the endpoint is down; see `outage`.
     """
 
     limited: int = 6
@@ -120,12 +120,12 @@ class Post:
                 | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
             )
         body, clock, patience = bytearray(), asyncio.get_running_loop().time, self._patience
-        begun = 0.0
+        begun, until = 0.0, clock() + patience.timeout_s
         # A payload, since bytes would be matched with every type that aiohttp knows.
         payload = aiohttp.BytesPayload(data, content_type="application/json")
         try:
             async with (
-                asyncio.timeout(patience.timeout_s) as limit,
+                asyncio.timeout_at(until) as limit,
                 # A redirect could carry prompts and key elsewhere.
                 self._session.post(self._url, data=payload, allow_redirects=False) as response,
             ):
@@ -134,8 +134,7 @@ class Post:
                     # Mostly all is there at once, and needs no limit.
                     if not content.at_eof() and (begun or not chunk.isspace()):
                         begun = begun or clock()
-                        last = min(clock() + patience.silent_s, begun + patience.trickle_s)
-                        limit.reschedule(min(last, limit.when() or last))
+                        limit.reschedule(min(clock() + patience.silent_s, begun + patience.trickle_s, until))
                     body += chunk
                     if len(body) > MOST_BYTES:
                         return Lost(f"the answer is longer than {MOST_BYTES:,} bytes", raw=bytes(body))
@@ -145,9 +144,9 @@ class Post:
             return Lost(f"cannot connect ({why})", sent=False)
         except TimeoutError:
             why = f"no answer within {patience.timeout_s:g} s"
-            if begun and clock() - begun >= patience.trickle_s:
+            if begun and begun + patience.trickle_s <= clock() < until:
                 why = f"the answer was not whole {patience.trickle_s:g} s after it began"
-            elif begun:
+            elif begun and clock() < until:
                 why = f"the answer stopped midway: nothing more for {patience.silent_s:g} s"
         except (aiohttp.ClientError, ConnectionError) as error:
             midway = f" after {len(body)} bytes of the answer" if body else ""

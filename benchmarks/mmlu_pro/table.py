@@ -13,11 +13,11 @@ from pathlib import Path
 from outlay.study.agreement import Line, Trio, agree, line
 from outlay.study.bench import replay
 from outlay.study.bench_bed import bed_of
-from outlay.study.bench_log import log_of
+from outlay.study.bench_log import log_of, only
 from outlay.study.recording import Recording, load
 from outlay.study.replay import Outcome
 from outlay.study.statistics import Interval
-from outlay.study.thinking import Table, only, pair_of, table, with_caps
+from outlay.study.thinking import Table, pair_of, table, with_caps
 from outlay.types import ACCOUNTS, NANO, Budget
 
 PAIRS = ("Qwen3-0.6B", "Qwen3-1.7B", "Qwen3-4B", "Qwen3-8B", "Qwen3-32B")

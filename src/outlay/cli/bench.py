@@ -69,7 +69,7 @@ def call(args: argparse.Namespace) -> int:
     from outlay.errors import UsageError
     from outlay.study import recording
     from outlay.study.bench import report
-    from outlay.study.bench_bed import bed_of
+    from outlay.study.bench_bed import bed_of, picked
     from outlay.study.bench_log import log_of
 
     if args.orders < 1:
@@ -77,8 +77,8 @@ def call(args: argparse.Namespace) -> int:
     budgets = [parse_budget(text) for text in args.budget or ()]
     read = recording.load(args.log)
     models = [name.strip() for name in (args.models or "").split(",") if name.strip()]
-    cheap_to_dear = list(dict.fromkeys(model_name(arm.name) for arm in read.arms))
-    bed = bed_of(log_of(read, answer=args.answer or ""), models or cheap_to_dear)
+    models = models or list(dict.fromkeys(model_name(arm.name) for arm in read.arms))
+    bed = bed_of(log_of(picked(read, models), answer=args.answer or ""), models)
     console = err()
     with console.status("replaying") as status:
         made = report(

@@ -157,7 +157,7 @@ def report(
         unit,
         len(bed.log.prompts),
         len(bed.log.right),
-        len(bed.rows()),
+        len(bed.log.rows),
         often,
         yard,
         tuple(lines),

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
 import numpy as np
@@ -13,7 +13,8 @@ from outlay.config import dollars, model_name
 from outlay.driver import Job
 from outlay.engines.recorded import Recorded, Row
 from outlay.errors import UnknownName, UsageError
-from outlay.study.bench_log import Log
+from outlay.study.bench_log import Log, only
+from outlay.study.recording import Recording
 from outlay.types import MILLION, NANO, Arm, Budget, Price
 
 ENGINE = "recorded"
@@ -56,11 +57,6 @@ class Bed:
         """Whether the log has verdicts of any check."""
         return any(arm.role == "check" for arm in self.arms)
 
-    def rows(self) -> list[Row]:
-        """The draws of these arms."""
-        own = {arm.name for arm in self.arms if arm.role == "model"}
-        return [row for row in self.log.rows if row.arm in own]
-
     def depth(self, model: str) -> int:
         """Draws of a model that every prompt with any has."""
         count: dict[str, int] = defaultdict(int)
@@ -82,6 +78,19 @@ class Bed:
             seed=seed,
             checks=checks,
         )
+
+
+def picked(recording: Recording, models: Sequence[str]) -> Recording:
+    """The recording with the arms of some models; a long log is read faster so.
+
+    Raises:
+        UnknownName: The recording holds nothing of a model.
+    """
+    names = {arm.name: (arm.name, model_name(arm.name)) for arm in recording.arms}
+    wanted = {_named(text)[0] for text in models}
+    for name in sorted(wanted.difference(*names.values()) if names else wanted):
+        raise UnknownName("model", name, dict.fromkeys(model for _, model in names.values()))
+    return only(recording, {arm for arm, known in names.items() if wanted.intersection(known)})
 
 
 def bed_of(log: Log, models: Sequence[str]) -> Bed:
@@ -112,12 +121,12 @@ def bed_of(log: Log, models: Sequence[str]) -> Bed:
         found.sort(key=lambda arm: not arm.endswith(":greedy"))
         if not found:
             raise UnknownName("model", name, dict.fromkeys(map(model_name, own)))
-        rows = [row for arm in found for row in own[arm]]
-        if not any(row.output for row in rows):
+        draws = [row for arm in found for row in own[arm]]
+        if not any(row.output for row in draws):
             raise UsageError(
                 f"no tokens of {name} were recorded, so its cost is unknown; leave it out of --models"
             )
-        if price is None and (fitted := _fitted(rows)) is not None:
+        if price is None and (fitted := _fitted(draws)) is not None:
             price = fitted.price
             flat += [name] * (not fitted.exact)
         arms += [_arm(arm, model_name(name), own[arm], price or Price()) for arm in found]
@@ -126,7 +135,8 @@ def bed_of(log: Log, models: Sequence[str]) -> Bed:
     bought = {arm.name for arm in arms}
     checks = dict.fromkeys(name for row in log.rows if row.arm in bought for name in row.verdicts)
     free = tuple(Arm(name, ENGINE, price=Price(0, 0), role="check") for name in checks)
-    return Bed(log, (*arms, *free), tuple(flat))
+    rows = [row for row in log.rows if row.arm in bought]
+    return Bed(replace(log, rows=tuple(rows)), (*arms, *free), tuple(flat))
 
 
 def _named(text: str) -> tuple[str, Price | None]:
@@ -193,7 +203,7 @@ def rules_of(bed: Bed) -> tuple[str, ...]:
 def notes_of(bed: Bed, unit: str) -> list[str]:
     """What the log cannot tell, a sentence each."""
     models = [arm for arm in bed.arms if arm.role == "model"]
-    prompts, rows, labelled = bed.log.prompts, bed.rows(), len(bed.log.right)
+    prompts, rows, labelled = bed.log.prompts, bed.log.rows, len(bed.log.right)
     said = []
     if not labelled:
         said.append("No labels: how many answers are right is not known, only how many are the same.")

@@ -5,7 +5,7 @@ then on only its number is replayed: nothing is parsed again, and a draw that a 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,7 +14,7 @@ import msgspec
 from outlay.answers import kind
 from outlay.engines.recorded import Row
 from outlay.errors import UsageError
-from outlay.study.recording import ANY, Recording, answer_of, scorer
+from outlay.study.recording import ANY, Recording, answer_of, arms_of, scorer
 from outlay.types import Message, Prompt
 
 DIGITS = 8
@@ -43,6 +43,12 @@ class Log:
         """
         known = self.right.get(prompt)
         return None if known is None else known.get(said or "", 0.0)
+
+
+def only(recording: Recording, arms: Collection[str]) -> Recording:
+    """The recording with some of its arms, for all of its prompts."""
+    rows = tuple(row for row in recording.rows if row.arm in arms)
+    return replace(recording, rows=rows, arms=arms_of(rows))
 
 
 def log_of(recording: Recording, *, answer: str = "") -> Log:

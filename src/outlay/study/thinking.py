@@ -73,12 +73,6 @@ def pair_of(recording: Recording, plain: str, thought: str) -> Pair:
     )
 
 
-def only(recording: Recording, arms: Sequence[str]) -> Recording:
-    """The recording with some of its arms."""
-    rows = tuple(row for row in recording.rows if row.arm in arms)
-    return replace(recording, rows=rows, arms=arms_of(rows), checks=())
-
-
 def with_caps(recording: Recording, arm: str, caps: Sequence[int]) -> Recording:
     """The recording with further arms `ARM:CAP`: what the arm would have given up to so many tokens."""
 

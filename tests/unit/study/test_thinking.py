@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from outlay.study import recording, thinking
+from outlay.study.bench_log import only
 from outlay.study.replay import Outcome
-from outlay.study.thinking import Pair, capped, fall_back, least_confident, only, pair_of, table, with_caps
+from outlay.study.thinking import Pair, capped, fall_back, least_confident, pair_of, table, with_caps
 
 
 def pair(plain, thought, cost, sure):

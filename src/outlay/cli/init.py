@@ -149,7 +149,7 @@ def _nothing(seen: "Seen") -> "OutlayError":
         first = seen.reports[0]
         if BUDGET_SPENT in first.stopped:
             return BudgetError(
-                f"--budget is too small to ask {first.model}; {show_worst()} are always enough"
+                f"--budget is too small to ask {first.model}; {show_worst()} are enough"
             )
         return UpstreamError(f"{first.model}: {first.stopped}; nothing was written")
     if seen.unlisted:

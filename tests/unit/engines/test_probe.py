@@ -143,8 +143,23 @@ def test_what_comes_back_decides(url: str, name: str, capability: str, status: s
     assert found.remedy or status in ("honoured", "unknown")
 
 
+EVERYTHING = "+".join(
+    f"{name}-refused" for name in ["n", "seed", "logprobs", "effort", "kwargs", "cap", "stop", "schema", "greedy"]
+)
+
+
 @pytest.mark.parametrize(
-    "name", ["sound", "think", "think-switch+effort-honoured", "usage-none", "n-ignored"]
+    "name",
+    [
+        "sound",
+        "think",
+        "think-switch+effort-honoured",
+        "usage-none",
+        "n-ignored",
+        f"{EVERYTHING}+think",
+        f"{EVERYTHING}+think+shape-silent",
+        f"{EVERYTHING}+think+shape-detail",
+    ],
 )
 def test_a_probe_stays_below_what_it_announces(url: str, name: str):
     calls, worst = at_most()

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 from urllib.parse import urlsplit, urlunsplit
@@ -260,12 +260,20 @@ class Asker:
             if "max_completion_tokens" in words and self.cap_name == "max_tokens":
                 self.cap_name = "max_completion_tokens"
                 continue
-            names = await self._culprits(messages, most, left, said, answer.raw)
-            if not names:
-                return Got(refused=refused, error=words)
-            for name in names:
-                self._refused[name, repr(left[name])] = refused[name] = words
-            left = self._known(fields, refused)
+            if names := _named(said, answer.raw, left):
+                for name in names:
+                    self._refused[name, repr(left[name])] = refused[name] = words
+                left = self._known(fields, refused)
+                continue
+            for fewer in _fewer(left):
+                if not self.purse.holds(worst):
+                    return Got(refused=refused, error=BUDGET_SPENT)
+                taken = await self._taken(messages, most, fewer, call)
+                if taken is not None:
+                    for name in left.keys() - fewer.keys():
+                        self._refused[name, repr(left[name])] = refused[name] = words
+                    return self._heard(taken, call, fewer.get("n", 1), refused)
+            return Got(refused=refused, error=words)
 
     def _known(self, fields: Mapping[str, Any], refused: dict[str, str]) -> dict[str, Any]:
         """The fields that were not refused before."""
@@ -276,40 +284,16 @@ class Asker:
         }
         return {name: value for name, value in fields.items() if name not in refused}
 
-    async def _culprits(
-        self,
-        messages: tuple[Message, ...],
-        most: int,
-        fields: Mapping[str, Any],
-        said: chat.Complaint,
-        raw: bytes,
-    ) -> list[str]:
-        """The fields that a complaint is about: by name, or else found by leaving out one, then all."""
-        named = said.field.partition(".")[0]
-        if named in fields:
-            return [named]
-        text = raw.decode(errors="replace")
-        if found := [name for name in fields if re.search(rf"\b{re.escape(name)}\b", text)]:
-            return found[:1]
-        for gone in fields if len(fields) > 1 else ():
-            rest = {name: value for name, value in fields.items() if name != gone}
-            if await self._passes(messages, rest):
-                return [gone]
-        return list(fields) if fields and await self._passes(messages, {}) else []
-
-    async def _passes(self, messages: tuple[Message, ...], fields: Mapping[str, Any]) -> bool:
-        """Whether a request for one token is taken; it is charged."""
-        call = Call(Arm(self.model, "http", max_tokens=1, price=self._price), Ask(messages), max_tokens=1)
-        copies = fields.get("n", 1)
-        prompt = sum(len(message.content.encode()) for message in messages) + self._frame
-        if not self.purse.holds(cost_of(self._price, Usage(prompt * copies, copies), 0)):
-            return False
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            answer = await self._post(messages, 1, fields)
-            if answer.status == 200:
-                self._heard(answer.raw, call, copies, {})
-                return True
-        return False
+    async def _taken(
+        self, messages: tuple[Message, ...], most: int, fields: Mapping[str, Any], call: Call
+    ) -> bytes | None:
+        """The answer to a request, if it is taken."""
+        try:
+            answer = await self._post(messages, most, fields)
+        except (TimeoutError, ConnectionError):
+            self._pay(chat.charged(b"", call))
+            return None
+        return answer.raw if answer.status == 200 else None
 
     async def _post(self, messages: tuple[Message, ...], most: int, fields: Mapping[str, Any]) -> Answer:
         said = [message._asdict() for message in messages]
@@ -340,6 +324,26 @@ class Asker:
 
     def _pay(self, usage: Usage) -> None:
         self.purse.pay(cost_of(self._price, usage, 0))
+
+
+def _named(said: chat.Complaint, raw: bytes, fields: Mapping[str, Any]) -> list[str]:
+    """The field that a complaint names."""
+    named = said.field.partition(".")[0]
+    if named in fields:
+        return [named]
+    text = raw.decode(errors="replace")
+    # A name of one letter is a word of many sentences: it counts in quotes alone.
+    edges = {name: r"\b" if len(name) > 1 else "['\"`]" for name in fields}
+    return [name for name, edge in edges.items() if re.search(f"{edge}{re.escape(name)}{edge}", text)][:1]
+
+
+def _fewer(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Without each one of the fields, then without any: what to try where a complaint names none."""
+    if len(fields) > 1:
+        for gone in fields:
+            yield {name: value for name, value in fields.items() if name != gone}
+    if fields:
+        yield {}
 
 
 def shown(url: str) -> str:

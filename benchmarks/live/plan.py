@@ -95,7 +95,9 @@ def runs(strategy: str = "auto") -> tuple[Run, ...]:
         Run("always-small", "uniform:1", "best_of", arms=("small:greedy",)),
         Run("small-then-big", RULE, "best_of"),
     )
-    return (*rivals, *ours)
+    mends = Run("outlay-usd-1.00-revise", "priced", "revise", unit="usd", level=1.0)
+    after = 1 + BUDGETS.index(("usd", 1.0))
+    return (*rivals, *dict.fromkeys((*ours[:after], mends, *ours[after:])))
 
 
 def chosen(prompts: Sequence[Prompt]) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:

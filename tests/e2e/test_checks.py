@@ -120,11 +120,11 @@ def test_a_field_that_no_row_has_ends_a_run_before_it_buys(tmp_path: Path):
     with pytest.raises(CheckError, match="no row has tests in its metadata field 'unitt'"):
         outlay.run(["1+1"], budget="100tok", check="tests:unitt")
     (tmp_path / "tasks.jsonl").write_text('{"id": "1", "prompt": "1+1"}\n')
-    run = "from outlay.cli import main; main()"
+    run = "from outlay.cli import main; raise SystemExit(main())"
     options = ["run", "tasks.jsonl", "--budget", "1ktok", "--check", "tests:unitt"]
     command = [sys.executable, "-c", run, *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "no row has tests" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -35,7 +35,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--check",
         action="append",
         metavar="CHECK",
-        help="your own check of an answer, FILE.py:FUNCTION or MODULE:FUNCTION; may be given again",
+        help="your own check of an answer: FILE.py:FUNCTION, MODULE:FUNCTION, schema:FILE, regex:PATTERN, "
+        "tests:FIELD (of metadata) or command:COMMAND; may be given again",
     )
     group.add_argument(
         "--abstain",

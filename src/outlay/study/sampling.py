@@ -34,7 +34,8 @@ def everything(draws: int) -> Start:
     def offers(prompt: Prompt, arms: Arms, evidence: Evidence) -> tuple[Offer, ...]:
         had = Counter(draw.arm for draw in evidence.draws)
         failed = {failure.arm for failure in evidence.failures}
-        left = [(arm, wanted(arm, draws) - had[arm.name]) for arm in arms if arm.role == "model"]
+        # dear ones first: what has not been seen yet is held for at the price of what is asked now
+        left = [(arm, wanted(arm, draws) - had[arm.name]) for arm in reversed(arms) if arm.role == "model"]
         left = [(arm, missing) for arm, missing in left if missing > 0 and arm.name not in failed]
         if not left:
             return menu.verdicts(prompt, tuple(arm for arm in arms if arm.role == "check"), evidence)
@@ -75,15 +76,16 @@ def taken(journal: Path, prompts: Sequence[Prompt], arms: Sequence[Arm], draws: 
     Whole is a prompt with every draw of every arm, none of them cut because the budget ran out.
     """
     models = {arm.name: arm for arm in arms if arm.role == "model"}
-    at = _read(journal, {prompt.id for prompt in prompts})
+    order = {name: at for at, name in enumerate(models)}
+    points = _read(journal, {prompt.id for prompt in prompts})
     rows: list[Row] = []
     whole: list[Prompt] = []
     partial = failed = 0
     for prompt in prompts:
-        point = at.get(prompt.id)
+        point = points.get(prompt.id)
         if point is None or not point.deliveries:
             continue
-        own = list(_rows(prompt, point, models))
+        own = sorted(_rows(prompt, point, models), key=lambda row: (order[row.arm], row.draw))
         had = Counter(row.arm for row in own)
         full = all(had[name] >= wanted(arm, draws) for name, arm in models.items())
         # the market asks no further where many answers came and none could be read; that is a result, too

@@ -148,15 +148,23 @@ def _draws(source: Path, prompts: Any, failed: list[str]) -> Iterator[Marked]:
         if not isinstance(body, dict) or line.response is None or line.response.status_code != 200:
             failed.append(line.custom_id)
             continue
-        try:
-            rows = _rows(line.custom_id, msgspec.convert(body, Body))
-        except msgspec.ValidationError as error:
-            raise UsageError(
-                f"{source.name}: the body of {line.custom_id} is neither a chat completion nor a response ({error}); "
-                "other endpoints cannot be imported"
-            ) from None
+        rows = _rows(line.custom_id, _body(source, line.custom_id, body))
         kind = "text" if line.custom_id not in prompts else prompts[line.custom_id]["answer"]
         yield from (Marked(row, kind=kind) for row in rows)
+
+
+def _body(source: Path, id_: str, raw: dict[str, Any]) -> Body:
+    problem = "it has neither choices nor output"
+    try:
+        body = msgspec.convert(raw, Body)
+        if body.choices is not None or body.output is not None:
+            return body
+    except msgspec.ValidationError as error:
+        problem = str(error)
+    raise UsageError(
+        f"{source.name}: the body of {id_} is neither a chat completion nor a response ({problem}); "
+        "other endpoints cannot be imported"
+    )
 
 
 def _rows(id_: str, body: Body) -> list[Row]:

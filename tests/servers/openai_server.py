@@ -1,8 +1,8 @@
 """An endpoint that speaks the OpenAI chat API and misbehaves on demand, in a process of its own.
 
 The name of the model says how: `NAME` or `NAME:K`, where only the first K requests for that very name misbehave; a
-field `fault` in the body overrides it. A text is a function of (seed, index among n). A token is a word with the space
-after it. `GET /seen/MODEL` lists the requests for a model.
+field `fault` in the body overrides it, and `cli-` before a name only makes another name of it. A text is a function of
+(seed, index among n). A token is a word with the space after it. `GET /seen/MODEL` lists the requests for a model.
 
 `openai_server.py LOG` also writes one JSON line an event to the file LOG: `{"id", "event", "model", "seed", "n",
 "prompt", …}`. The event is `asked` as a request comes in, `served` once a sound or unsound 200 is out in full (with the
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.number = next(IDS)
         note("asked", self.number, body)
-        name, _, times = str(body.get("fault") or body["model"]).partition(":")
+        name, _, times = str(body.get("fault") or body["model"]).removeprefix("cli-").partition(":")
         with LOCK:
             SEEN[body["model"]].append(body)
             sick = not times or len(SEEN[body["model"]]) <= int(times)

@@ -277,6 +277,8 @@ class Http:
             UpstreamError: It is down.
         """
         outage = self._outage
+        if stuck:  # at once, perhaps: others that fail too may not be back yet
+            await asyncio.sleep(self._patience.backoff_s)
         while nobody or outage.suspected:
             lasted = outage.lasted(time.monotonic())
             if nobody and not outage.worked_at:

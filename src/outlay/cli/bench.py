@@ -122,6 +122,7 @@ def _print(made: "Report") -> None:
     from outlay.cli.console import count, out, table
 
     console = out()
+    unit = "" if made.unit == "usd" else f", {made.unit}"
     labels = f"labels for {made.labelled:,}" if made.labelled else "no labels"
     console.print(
         f"{count(made.prompts, 'prompt')}, {count(made.draws, 'draw')}, {count(made.orders, 'order')}; {labels}. "
@@ -129,17 +130,10 @@ def _print(made: "Report") -> None:
     )
     if made.labelled:
         shown = table(
-            "rule",
-            "right",
-            "points v always-big",
-            "cost",
-            "of big's",
-            "points v mixing",
-            "same",
-            right="bcdefg",
+            "rule", "right", "v always-big", f"cost{unit}", "of big", "v mixing", "same", right="bcdefg"
         )
     else:
-        shown = table("rule", "same answers as always-big", "cost", "of its cost", right="bcd")
+        shown = table("rule", "same answers as always-big", f"cost{unit}", "of its cost", right="bcd")
     for line in made.lines:
         shown.add_row(*(_labelled(made, line) if made.labelled else _unlabelled(made, line)))
     console.print(shown)
@@ -156,15 +150,13 @@ def _name(made: "Report", line: "Line") -> str:
 
 
 def _labelled(made: "Report", line: "Line") -> tuple[str, ...]:
-    from outlay.config import show_amount
-
     assert line.right is not None
     assert line.points is not None
     return (
         _name(made, line),
         f"{line.right.value:.3f}",
         "" if line.rule == made.yard else _points(line.points),
-        show_amount(made.unit, round(line.cost)),
+        _amount(made, line.cost),
         f"{line.share.value:.2f}",
         "" if line.over_mix is None else _points(line.over_mix),
         f"{line.same.value:.0%}",
@@ -172,15 +164,20 @@ def _labelled(made: "Report", line: "Line") -> tuple[str, ...]:
 
 
 def _unlabelled(made: "Report", line: "Line") -> tuple[str, ...]:
-    from outlay.config import show_amount
-
     low, high = (f"{x:.0%}" for x in (line.same.low, line.same.high))
     return (
         _name(made, line),
         f"{line.same.value:.0%} [{low}, {high}]",
-        show_amount(made.unit, round(line.cost)),
+        _amount(made, line.cost),
         f"{line.share.value:.0%}",
     )
+
+
+def _amount(made: "Report", cost: float) -> str:
+    """A cost without its unit, which the head of the column says."""
+    from outlay.config import show_amount
+
+    return show_amount(made.unit, round(cost)).removesuffix(made.unit).strip()
 
 
 def _points(figure: "Interval") -> str:

@@ -42,7 +42,8 @@ def test_the_table_shows_every_rule_and_budget_in_a_hundred_columns(labelled: Pa
     ):
         assert word in text
     assert max(map(len, text.splitlines())) <= WIDTH
-    assert "points v always-big" in text
+    assert "v always-big" in text
+    assert "cost, tok" in text
     assert "No check recorded" in text
 
 
@@ -51,7 +52,7 @@ def test_without_labels_it_says_so_and_shows_the_same_answers(log: Path, capsys)
     assert "no labels" in text
     assert "same answers as always-big" in text
     assert "No labels: how many answers are right is not known" in text
-    assert "points" not in text
+    assert "v mixing" not in text
 
 
 def test_models_are_taken_cheap_to_dear_where_none_is_named(labelled: Path, capsys):

@@ -146,7 +146,8 @@ def test_without_the_library_a_schema_says_what_to_install(schema: str, tmp_path
     # A module of that name that cannot be imported stands in for one that is not installed.
     (tmp_path / "jsonschema.py").write_text("raise ImportError\n")
     code = f"from outlay.engines.checker import Checker; Checker({schema!r}).start()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert "pip install 'outlay[schema]'" in done.stderr
 
 
@@ -211,6 +212,24 @@ def test_one_answer_leaves_nothing_for_the_next():
     look = "import math, builtins, os\nseen = (math.pi, hasattr(builtins, 'leak'), os.path.exists('left'))\n"
     unit = "assert seen == (3.141592653589793, False, False)"
     assert verdicts("tests:unit", leave, look, metadata={"unit": unit})[1] == (True, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a wall of Linux")
+def test_an_answer_reads_nothing_in_the_folder_of_the_run_but_finds_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / ".env").write_text("KEY=canary")
+    monkeypatch.chdir(tmp_path)
+    programs = (
+        f"open({str(tmp_path / '.env')!r}).read()",
+        "import numpy",
+        "import os\nos.environ['OPENAI_API_KEY']",
+    )
+    (read, why), (found, _), (key, _) = verdicts(
+        "20s:tests:unit", *programs, metadata={"unit": "assert True"}
+    )
+    assert (read, found, key) == (False, True, False)
+    assert "denied" in why
 
 
 def test_tests_may_stand_in_a_file_for_all_rows(tmp_path: Path):

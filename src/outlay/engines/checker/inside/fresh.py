@@ -141,7 +141,7 @@ class Fresh:
             os.dup2(printed, 1)
             os.dup2(printed, 2)
             os.closerange(3, _SAY)
-            os.closerange(_SAY + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+            os.closerange(_SAY + 1, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))
             sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  the process ends, not the block
             sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115

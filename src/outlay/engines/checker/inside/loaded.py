@@ -21,6 +21,7 @@ def load(setup: Mapping[str, Any]) -> Check:
     Raises:
         Refused: There is none, or it wants what no check gets.
     """
+    sys.path.insert(0, setup["cwd"])
     module, function = _found(setup["argument"])
     applies = getattr(function, "applies", getattr(module, "applies", None))
     confined = getattr(function, "confined", getattr(module, "confined", False)) is True

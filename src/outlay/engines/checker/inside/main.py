@@ -30,7 +30,16 @@ def main() -> None:
     requests, answers = _take_pipes()
     setup = json.loads(requests.readline())
     setup["hangs"] = requests.fileno()
-    sys.path.insert(0, setup["cwd"])
+    try:
+        _serve(setup, requests, answers)
+    except Stop:
+        pass
+    finally:  # also where the run was killed and cannot
+        with contextlib.suppress(OSError):
+            os.rmdir(setup["folder"])
+
+
+def _serve(setup: Mapping[str, Any], requests: Any, answers: Any) -> None:
     try:
         check, walls = _loaded(setup)
     except MemoryError:
@@ -118,6 +127,5 @@ def _say(answers: Any, said: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(Stop):
-        main()
+    main()
     os._exit(0)  # nothing is left to be tidied

@@ -186,8 +186,10 @@ def _points(figure: "Interval") -> str:
 
 def _legend(made: "Report") -> list[str]:
     said = [
-        "Intervals of 95 %, paired over prompts. Rules of today run without a limit; priced at each budget."
+        "Rules of today run without a limit, priced at each budget. Intervals of 95 %, paired over prompts."
     ]
     if made.labelled:
-        said.append("Mixing: the cheapest or the dearest model at random, at the rule's own cost.")
+        said.append(
+            "v: points of right answers more. Mixing: the first or last model at random, at equal cost."
+        )
     return [*said, *made.notes]

@@ -219,6 +219,8 @@ def _decoded(raw: bytes, shape: type[Shape], where: str) -> Shape:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:  # a metric may be NaN, which only Python writes and reads
-            return msgspec.convert(json.loads(raw), shape)
+            found = msgspec.convert(json.loads(raw), shape)
+            msgspec.json.encode(found)  # half a surrogate pair could be read here, and not be written
+            return found
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} cannot be read as a log of Inspect: {error}; is it whole?") from None

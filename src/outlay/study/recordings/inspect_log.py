@@ -236,7 +236,7 @@ def _draw(one: One, id_: str, arm: str, kind: str, scorer: str, checks: Sequence
         output=usage.output_tokens,
         reasoning=usage.reasoning_tokens or 0,
         usd=usage.total_cost,
-        ms=round(1000 * (sample.working_time or sample.total_time or sample.output.time or 0)),
+        ms=_ms(sample.working_time or sample.total_time or sample.output.time or 0.0),
         confidence=confidence([token.logprob for token in logprobs.content]) if logprobs else None,
         finish="error"
         if sample.error is not None or choice is None
@@ -245,6 +245,11 @@ def _draw(one: One, id_: str, arm: str, kind: str, scorer: str, checks: Sequence
     )
     score = _scores(sample).get(scorer)
     return Marked(row, None if score is None else _mark(score.value), kind=kind)
+
+
+def _ms(seconds: float) -> int:
+    """Milliseconds; 0 for what is no duration, such as NaN."""
+    return round(1000 * seconds) if 0 <= seconds < 1e9 else 0
 
 
 def _verdicts(sample: Sample, checks: Sequence[str]) -> Iterator[tuple[str, bool | None]]:

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 import msgspec
 
 from outlay.engines.recorded import decoded
-from outlay.errors import UsageError
+from outlay.errors import OutlayError, UsageError
 from outlay.study.recording import SUFFIXES
 from outlay.study.recordings.base import Imported, Marked, Options, assembled
 from outlay.types import Confidence
@@ -67,7 +67,9 @@ def read(table: Path, shape: Shape, options: Options) -> Imported:
     try:
         prompts = {ask["id"]: ask for ask in shape.prompts(others)}
         made = assembled(shape.name, draws, prompts, [shape.note] if shape.note else [], options)
-    except (KeyError, TypeError) as error:
+    except OutlayError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise UsageError(
             f"{table.name} has the columns of {shape.name}, but a row cannot be read ({error!r}); "
             "mend it, or write rows of `docs/recordings.md`"

@@ -23,7 +23,7 @@ from outlay.types import Answer, Arm, Budget, Message, Prompt
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-canary-4f1d0a7c22b94e55"
-QUICK = Patience(backoff_s=0.01, timeout_s=10, silent_s=0.5, trickle_s=0.8, outage_s=0.5)
+QUICK = Patience(backoff_s=0.01, timeout_s=10, silent_s=0.8, trickle_s=1.2, outage_s=0.5)
 PROMPTS = tuple(Prompt(f"p{at}", (Message("user", f"What is {at} plus {at}?"),)) for at in range(12))
 
 

@@ -144,3 +144,41 @@ def test_a_cut_copy_says_so(llama: str):
 def test_many_calls_at_once_are_all_served(llama: str):
     done = deliver(llama, *(call(1 + seed % 4, seed=seed, max_tokens=6) for seed in range(10)))
     assert [len(one.completions) for one in done] == [1 + seed % 4 for seed in range(10)]
+
+
+def test_a_cap_is_honoured_so_the_worst_case_stays(llama: str):
+    async def run() -> tuple[int, int, int]:
+        engine = Http(llama, extra=LLAMA_PLAIN)
+        before = engine.worst(call(4, max_tokens=3)).outtok
+        done = await engine.complete([call(4, seed=seed, max_tokens=3) for seed in range(4)])
+        after = engine.worst(call(4, max_tokens=3)).outtok
+        await engine.close()
+        return before, max(one.usage.output for one in done), after
+
+    before, most, after = asyncio.run(run())
+    assert before == after == 12
+    assert most <= 12
+
+
+def test_an_effort_is_taken_and_changes_nothing(llama: str):
+    """Nothing in the reply says that it was ignored: only what comes back does."""
+    greedy = replace(ARM, deterministic=True)
+    plain, low = deliver(llama, call(arm=greedy), call(arm=replace(greedy, mode="low")))
+    assert not low.error
+    assert low.completions[0].text == plain.completions[0].text
+    assert low.completions[0].reasoning == ""
+
+
+def test_a_prompt_seen_before_is_read_from_the_cache_and_is_a_part_of_the_input(llama: str):
+    ask = Ask((Message("user", "The colors of the rainbow are many, and each has a name. " * 8),))
+    _, again = deliver(llama, call(ask=ask, seed=1), call(ask=ask, seed=2))
+    assert 0 < again.usage.cached <= again.usage.input
+
+
+def test_a_context_that_fills_up_midway_ends_the_text_and_says_that_it_was_cut(llama: str):
+    words = "one two three four five six seven eight nine ten " * 95  # nearly the whole context
+    arm = replace(ARM, max_tokens=512)
+    [done] = deliver(llama, call(ask=Ask((Message("user", words),)), arm=arm, max_tokens=512))
+    assert not done.error
+    assert done.usage.input + done.usage.output <= CONTEXT
+    assert done.completions[0].finish == "length"

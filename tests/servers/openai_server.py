@@ -228,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
     def stall_in_body(self, body: dict) -> None:
         """Half a body, then silence."""
         self.begin(body)
-        time.sleep(20)
+        time.sleep(60)
         self.close_connection = True
 
     def drip(self, body: dict) -> None:
@@ -241,7 +241,7 @@ class Handler(BaseHTTPRequestHandler):
             for at in range(len(raw)):
                 self.wfile.write(raw[at : at + 1])
                 self.wfile.flush()
-                time.sleep(0.02)
+                time.sleep(0.15)
 
     def blank_while_it_computes(self, body: dict) -> None:
         """Headers and empty lines long before the answer, as some providers keep a connection open."""

@@ -244,7 +244,7 @@ def test_an_attempt_that_was_turned_away_is_free(endpoint: str):
     assert done.usage == Usage(READ, words(done))
 
 
-BRISK = replace(QUICK, timeout_s=5, silent_s=0.5, trickle_s=0.8)
+BRISK = replace(QUICK, timeout_s=8, silent_s=0.8, trickle_s=1.2)
 
 
 @pytest.mark.parametrize("model", ["cut:1", "reset:01", "stall-in-body:1", "drip:1"])
@@ -263,8 +263,8 @@ def test_an_answer_that_stops_midway_is_charged_for_what_was_seen_and_asked_for_
 @pytest.mark.parametrize(
     ("model", "word"),
     [
-        ("stall-in-body", "stopped midway: nothing more for 0.5 s"),
-        ("drip", "not whole 0.8 s after it began"),
+        ("stall-in-body", "stopped midway: nothing more for 0.8 s"),
+        ("drip", "not whole 1.2 s after it began"),
         ("cut", "connection broke after"),
         ("closes", "connection broke (ServerDisconnectedError)"),
     ],
@@ -272,7 +272,7 @@ def test_an_answer_that_stops_midway_is_charged_for_what_was_seen_and_asked_for_
 def test_how_an_answer_was_lost_is_said(endpoint: str, model: str, word: str):
     [done] = deliver(endpoint, call(model), patience=replace(BRISK, lost=0))
     assert word in done.error
-    assert done.ms < 2_000
+    assert done.ms < 8_000
 
 
 def test_empty_lines_before_an_answer_are_waited_for(endpoint: str):

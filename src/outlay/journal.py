@@ -29,7 +29,7 @@ decode = msgspec.json.Decoder().decode
 
 
 class JournalLine(NamedTuple):
-    """`kind` is `step`, `learn`, `done` or `answer`; `key` that of a call or prompt; `body` JSON."""
+    """`kind` is `step`, `sent`, `learn`, `done` or `answer`; `key` that of a call or prompt; `body` JSON."""
 
     kind: str
     key: str

@@ -105,7 +105,7 @@ def test_answers_and_receipts_say_what_was_bought(place: Path | None):
     bed = Bed(says("42"))
     summary, answers = run(bed, prompts(4), policy="uniform:3", directory=place)
     assert summary.outcomes == {"answered": 4}
-    assert (summary.end, summary.resumed, summary.directory) == ("no_gain", False, place)
+    assert (summary.end, summary.resumed, summary.directory) == ("rule_done", False, place)
     for answer in answers.values():
         assert (answer.answer, answer.text, answer.outcome) == ("42", "The answer is 42", "answered")
         assert 0.5 < answer.confidence <= 1
@@ -299,6 +299,47 @@ def test_nothing_is_bought_after_the_deadline(place: Path | None):
     assert len(bed.served) < 6 * 250 / 2
     assert summary.outcomes == {"answered": 6}
     assert {answer.receipt["stopped"] for answer in answers.values()} == {"the deadline"}
+
+
+def limited(
+    bed: Bed, seconds: float, at_once: int, asked: list[str], stop_at: int = 10**9, **other: Any
+) -> Summary:
+    """A run on a slow engine that may have `at_once` calls under way, asked to stop once `stop_at` were sent."""
+    slow = Slow(bed.engines["models"], seconds)
+
+    class Counted:
+        lockstep, chunk = False, 1
+        worst, expected, close = slow.worst, slow.expected, slow.close
+
+        async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
+            asked.extend(call.key for call in calls)
+            return await slow.complete(calls)
+
+    engines = {**bed.engines, "models": Counted()}
+    job = Job(prompts(40), (SMALL,), engines, policy="uniform:1", at_once={"models": at_once}, **other)
+    summary, _ = asyncio.run(run_job(job, stop=lambda: int(len(asked) >= stop_at)))
+    return summary
+
+
+def test_calls_that_wait_are_not_sent_after_a_stop_and_cost_nothing_when_the_run_goes_on(tmp_path: Path):
+    bed, asked = Bed(says("42"), ms=5), list[str]()
+    first = limited(bed, 0.02, 4, asked, stop_at=4, directory=tmp_path, budget=Budget(tok=100_000))
+    assert first.end == "interrupted"
+    assert 4 <= len(asked) <= 8, "what waited was not sent"
+    again = limited(bed, 0.0, 4, asked, directory=tmp_path, budget=Budget(tok=100_000))
+    assert again.outcomes == {"answered": 40}
+    assert len(asked) == len(set(asked)) == 40, "each was sent once, under the key that it was bought with"
+    assert again.troubles == ()
+
+
+def test_calls_that_waited_until_the_deadline_are_not_sent_and_cost_nothing():
+    bed, asked = Bed(says("42"), ms=5), list[str]()
+    summary = limited(bed, 0.1, 4, asked, budget=Budget(ms=450))
+    assert summary.end == "deadline"
+    assert len(asked) <= 24
+    assert summary.outcomes["answered"] == len(asked)
+    assert summary.outcomes["answered"] + summary.outcomes["out_of_budget"] == 40
+    assert summary.elapsed_ms < 5000
 
 
 def test_before_any_time_is_left_nothing_is_bought():

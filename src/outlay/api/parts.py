@@ -76,6 +76,7 @@ def job_of(
             for prompt in prompts
         },
         same=same,
+        at_once=at_once(settings),
         on_crash=settings.on_crash or "charge",
         holdout=settings.holdout,
     )
@@ -135,6 +136,12 @@ def _asked_for(arm: Arm, endpoint: Endpoint | None) -> None:
             f"model {arm.name!r} has the mode {arm.mode!r}, which is no effort ({', '.join(EFFORTS)}); say what to "
             "send for it, in [[model]]: fields = {…}, or in [[endpoint]]: modes = {…}"
         )
+
+
+def at_once(settings: Settings) -> dict[str, int]:
+    """For each endpoint the calls that may be under way at the same time."""
+    own = {each.name: each.concurrency or settings.concurrency for each in settings.endpoints}
+    return {"http": settings.concurrency, **own}
 
 
 def _engine(name: str, endpoints: Mapping[str, Endpoint], settings: Settings) -> Engine:

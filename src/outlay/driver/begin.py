@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outlay.beliefs import Prior
+from outlay.config import model_name
 from outlay.driver.job import Job
 from outlay.errors import BudgetError, UnknownName
 from outlay.flow import Start
 from outlay.market import Setting
+from outlay.market.identity import model_of
 from outlay.policies import policy as named_policy
 from outlay.pricing import Clearing, Fixed, Pricing
 from outlay.strategies import STRATEGIES
@@ -52,7 +54,9 @@ def fingerprint(job: Job) -> dict[str, str]:
         "version": VERSION,
         "input": job.input_digest or _short(rows),
         "models": ", ".join(arm.name for arm in job.arms) + f" ({_short(job.arms)})",
-        "strategy": job.strategy if isinstance(job.strategy, str) else f"{job.strategy.__name__} (own)",
+        "strategy": job.strategy
+        if isinstance(job.strategy, str)
+        else f"{getattr(job.strategy, '__name__', 'a strategy')} (own)",
         "policy": job.policy,
         "budget": ", ".join(f"{limit} {unit}" for unit, limit in job.budget.limits().items()),
         "seed": str(job.seed),
@@ -76,14 +80,15 @@ def _start(strategy: str | Start) -> Start:
 
 def setting(job: Job) -> Setting:
     """The parts of the market of a job."""
-    models = list(dict.fromkeys((arm.engine, arm.model, arm.mode) for arm in job.arms if arm.role == "model"))
+    models = list(dict.fromkeys(model_of(arm) for arm in job.arms if arm.role == "model"))
     # One greedy answer is usually right more often than one sampled answer of the same model.
     rank = {
-        arm.name: models.index((arm.engine, arm.model, arm.mode)) + (0.5 if arm.deterministic else 0.0)
+        arm.name: models.index(model_of(arm)) + (0.5 if arm.deterministic else 0.0)
         for arm in job.arms
         if arm.role == "model"
     }
-    names = list(dict.fromkeys(arm.name.removesuffix(":greedy") for arm in job.arms if arm.role == "model"))
+    names = [next(model_name(arm.name) for arm in job.arms if arm.role == "model" and model_of(arm) == model)
+             for model in models]  # fmt: skip
     if job.budget.usd is not None:
         unknown = [arm.name for arm in job.arms if arm.role != "check" and not arm.price.known()]
         if unknown:

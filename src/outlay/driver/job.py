@@ -27,6 +27,7 @@ class Job:
         price: A fixed price in worth per output token, instead of one that meets the budget.
         known: Sensitivity and specificity of verdict arms, where they are known.
         open_points: Most prompts open at once.
+        at_once: For engines that are not in lockstep, the calls that each may have under way; others wait unsent.
         on_crash: `charge`: calls of an endpoint that were under way when the run was killed are charged at what was
             held for them; `release`: they cost nothing, which only the owner of the endpoint can know.
         holdout: The share of prompts on which the run is compared with always asking the dearest model.
@@ -47,6 +48,7 @@ class Job:
     same: Callable[[str, str], bool] | None = None
     known: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
     open_points: int = 10_000
+    at_once: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     on_crash: str = "charge"
     holdout: float = 0.0
 

@@ -2,7 +2,8 @@
 
 Order of a round: step → journal (one commit) → send → what came back into the journal (one commit a chunk) → deliver.
 Engines in lockstep are waited for as a whole and their deliveries are applied in the order of dispatch, so that such a
-run is the same each time; what other engines send is applied as it comes.
+run is the same each time; what other engines send is applied as it comes. These get no more calls than they may have
+under way; the others wait here, unsent, and the journal knows which were sent: only those can have been billed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, final
@@ -29,9 +31,11 @@ from outlay.types import Answer, Call, Cost, Delivery, Usage
 
 GRACE_MS = 1000
 """How long after the deadline calls under way are still waited for."""
+UNBOUNDED = 1 << 30
 DRAIN_S = 20.0
 """How long calls under way are waited for after an engine gave up: their answers may be paid for."""
 LATE = "not back at the deadline; charged at the most that it could have cost"
+UNSENT = "not sent: it might not have been back at the deadline"
 KILLED = "under way when the run was stopped; charged at the most that it could have cost"
 
 Tasks = dict["asyncio.Task[list[Delivery]]", list[Call]]
@@ -57,6 +61,8 @@ class _Run:
         self._out: BinaryIO | None = None
         self._replayed = 0
         self._back: dict[str, Delivery] = {}  # came back before a crash; delivered with the rest of its step
+        self._waiting: deque[Call] = deque()  # bought, and not sent yet
+        self._sent: set[str] = set()  # by an earlier sitting
         self._gave_up: EngineError | None = None
         self._began = time.monotonic()
         self._before_ms = 0
@@ -95,6 +101,9 @@ class _Run:
             if line.kind == "answer":
                 continue
             with self._understood(number, line):
+                if line.kind == "sent":
+                    self._sent.update(journals.decode(line.body))
+                    continue
                 if line.kind == "done":
                     if line.key in seen:
                         raise ResumeError(f"{line.key!r} comes back twice")
@@ -129,7 +138,7 @@ class _Run:
         """
         if self.job.on_crash == "release":
             return
-        killed = [call for call in self._under_way() if not self.job.engines[call.arm.engine].lockstep]
+        killed = [call for call in self._under_way() if call.key in self._sent]
         self._came_back(
             killed, [_most(self.market.held_for(call.key), KILLED, again=True) for call in killed], self._back
         )
@@ -220,8 +229,12 @@ class _Run:
                     calls = left_over or self.market.step(self.elapsed_ms())
                     left_over = []
                     self.write()
-                    self._send(calls, tasks)
+                    self._waiting.extend(
+                        call for call in calls if not self.job.engines[call.arm.engine].lockstep
+                    )
+                    self._send(tasks)
                     await self._lockstep(calls, back, stop)
+                    self._drop_late(back)
                 if stop() and not tasks:
                     self._deliver(back)
                     return False
@@ -279,15 +292,53 @@ class _Run:
             task.cancel()
             self._came_back(calls, [_most(self.market.held_for(call.key), LATE) for call in calls], back)
 
-    def _send(self, calls: Sequence[Call], tasks: Tasks) -> None:
-        """Start the calls of engines that are not in lockstep."""
-        for name, engine in self.job.engines.items():
-            if engine.lockstep:
-                continue
-            own = [call for call in calls if call.arm.engine == name]
+    def _send(self, tasks: Tasks) -> None:
+        """Start calls that wait, as many as their engines may have under way; which, is written down first."""
+        if not self._waiting:
+            return
+        under_way = Counter(call.arm.engine for calls in tasks.values() for call in calls)
+        ready: dict[str, list[Call]] = {}
+        for call in self._waiting if self._has_room(under_way) else ():
+            name = call.arm.engine
+            if under_way[name] < self.job.at_once.get(name, UNBOUNDED) and not self._too_late(call):
+                under_way[name] += 1
+                ready.setdefault(name, []).append(call)
+        if not ready:
+            return
+        keys = [call.key for calls in ready.values() for call in calls]
+        self.journal.append([JournalLine("sent", "", journals.encode(keys))])
+        going = set(keys)
+        self._waiting = deque(call for call in self._waiting if call.key not in going)
+        for name, own in ready.items():
+            engine = self.job.engines[name]
             for at in range(0, len(own), engine.chunk):
                 chunk = own[at : at + engine.chunk]
                 tasks[asyncio.create_task(_complete(engine, chunk))] = chunk
+
+    def _has_room(self, under_way: Counter[str]) -> bool:
+        """Whether any engine may have more under way: thousands may wait, and are not looked through for nothing."""
+        at_once = self.job.at_once
+        return any(
+            under_way[name] < at_once.get(name, UNBOUNDED)
+            for name, engine in self.job.engines.items()
+            if not engine.lockstep
+        )
+
+    def _too_late(self, call: Call) -> bool:
+        limit = self.job.budget.ms
+        return (
+            limit is not None and self.elapsed_ms() + self.job.engines[call.arm.engine].worst(call).ms > limit
+        )
+
+    def _drop_late(self, back: dict[str, Delivery]) -> None:
+        """Calls that waited until it was too late cost nothing."""
+        if self.job.budget.ms is None:
+            return
+        late = [call for call in self._waiting if self._too_late(call)]
+        if late:
+            going = {call.key for call in late}
+            self._waiting = deque(call for call in self._waiting if call.key not in going)
+            self._came_back(late, [Delivery((), error=UNSENT, again=True)] * len(late), back)
 
     async def _lockstep(
         self, calls: Sequence[Call], back: dict[str, Delivery], stop: Callable[[], int]

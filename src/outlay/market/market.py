@@ -29,7 +29,7 @@ from outlay.market.setting import Beside, Setting, Settled
 from outlay.policies import View
 from outlay.policies.base import Choice
 from outlay.pricing import Forecast
-from outlay.types import FREE, Ask, Call, Completion, Cost, Delivery, Prompt, cost_of
+from outlay.types import FREE, Arm, Ask, Call, Completion, Cost, Delivery, Prompt, cost_of
 
 EVEN_FROM, EVEN_BUDGET = 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
@@ -43,6 +43,10 @@ GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its
 STOPPED = "the run was stopped; this is the best so far"
 SLOW_START = 32
 NEAR = 1.5
+SILENT = 6
+"""Replies without a verdict, and none with one, after which a judge is asked no more."""
+MESSAGE = 300
+"""Characters of a check's message on a receipt line."""
 LOWEST = 1e-6
 """A price below which nothing is asked for again."""
 REMEMBERED = 3000
@@ -106,6 +110,7 @@ class Market:
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
         self._even_spent = 0.0
+        self._spoken: dict[str, tuple[int, int]] = {}  # of judges: verdicts, and replies without one
         self.compared: list[Beside] = []
         self._held_spent = 0.0
         dearest = [arm for arm in setting.arms if arm.role == "model"][-1:]
@@ -162,7 +167,11 @@ class Market:
             return
         points = self._next_to_act()
         if points:
-            self._ready = (pricing.price, self._appraise(points, [point.menu() for point in points]), points)
+            self._ready = (
+                pricing.price,
+                self._appraise(points, [self._menu(point) for point in points]),
+                points,
+            )
         pricing.update(self._forecast())
         self._wake()
 
@@ -205,7 +214,7 @@ class Market:
             return False
         for point in points:
             del self._active[point.path]
-        menus = [point.menu() for point in points]
+        menus = [self._menu(point) for point in points]
         ready, self._ready = self._ready, None
         if ready is not None and ready[2] == points and _near(ready[0], self.setting.pricing.price):
             batch, values = ready[1]
@@ -562,7 +571,11 @@ class Market:
                 self._add_draw(point, offer, slot, completion)
             elif offer.effect == "verdict":
                 self._told += 1
-                point.add_verdict(offer, slot, offer.read(completion), completion.text)
+                value = offer.read(completion)
+                point.add_verdict(offer, slot, value, completion.text)
+                self._heard(call.arm, value)
+                if offer.kind == "check" and completion.text:
+                    line["message"] = completion.text[:MESSAGE]
             else:
                 point.add_note(offer, offer.read(completion), None)
         if delivery.error:
@@ -576,6 +589,24 @@ class Market:
             point.fail(offer, delivery.error)
         point.flight = 0
         self._go_on(point)
+
+    def _heard(self, arm: Arm, value: bool | None) -> None:
+        """A judge that says neither yes nor no time after time is asked no more: it costs, and nothing is learned."""
+        if arm.role == "judge":
+            said, silent = self._spoken.get(arm.name, (0, 0))
+            self._spoken[arm.name] = (said + (value is not None), silent + (value is None))
+
+    def _menu(self, point: Point) -> list[Offer]:
+        """What may be bought at a point, less what is known to bring nothing."""
+        mute = {name for name, (said, silent) in self._spoken.items() if silent >= SILENT and not said}
+        menu = point.menu()
+        if not mute:
+            return menu
+        heard = [offer for offer in menu if offer.effect != "verdict" or offer.arm not in mute]
+        return [
+            replace(offer, then=None) if offer.then is not None and offer.then.arm in mute else offer
+            for offer in heard
+        ]
 
     def _add_draw(self, point: Point, offer: Offer, slot: int, completion: Completion) -> None:
         self._draws += 1
@@ -687,7 +718,7 @@ class Market:
         """
         bought = False
         for point in [point for point in self._refused.values() if not point.chain]:
-            caps = [(offer, self._cap(point, offer)) for offer in point.menu()]
+            caps = [(offer, self._cap(point, offer)) for offer in self._menu(point)]
             fits = [(offer, cap) for offer, cap in caps if cap is not None]
             if not fits:
                 continue

@@ -134,6 +134,7 @@ def _print(made: "Report") -> None:
         )
     else:
         shown = table("rule", "same answers as always-big", f"cost{unit}", "of its cost", right="bcd")
+    shown.padding = (0, 1, 0, 0)  # names of arms are long
     for line in made.lines:
         shown.add_row(*(_labelled(made, line) if made.labelled else _unlabelled(made, line)))
     console.print(shown)

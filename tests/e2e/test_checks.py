@@ -103,6 +103,8 @@ def test_a_run_buys_until_the_tests_pass_and_only_where_there_are_tests():
     assert [line["kind"] for line in with_tests.receipt["purchases"]].count("check") == 2
     assert not [line for line in without.receipt["purchases"] if line["kind"] == "check"]
     assert {line["arm"] for line in with_tests.receipt["purchases"]} == {"small", "tests"}
+    said = [line["message"] for line in with_tests.receipt["purchases"] if "message" in line]
+    assert said == ["assert add(2, 3) == 5: got -1"]
 
 
 def test_two_checks_of_one_kind_go_by_their_whole_specs():

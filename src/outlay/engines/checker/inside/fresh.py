@@ -67,7 +67,7 @@ class Fresh:
         ready, go = os.pipe()
         child = -1
         try:
-            child = self._started(folder, nonce, (printed, say, ready), inside)
+            child = self._started(folder, nonce, (printed, say, ready, go), inside)
             os.close(printed)
             os.close(say)
             printed = say = -1
@@ -94,7 +94,7 @@ class Fresh:
         return folder
 
     def _started(
-        self, folder: str, nonce: bytes, pipes: tuple[int, int, int], inside: Callable[[str, Send], None]
+        self, folder: str, nonce: bytes, pipes: tuple[int, int, int, int], inside: Callable[[str, Send], None]
     ) -> int:
         if not self.walls.pid:
             child = os.fork()
@@ -125,16 +125,18 @@ class Fresh:
         return int(text)
 
     def _be(
-        self, folder: str, nonce: bytes, pipes: tuple[int, int, int], inside: Callable[[str, Send], None]
+        self, folder: str, nonce: bytes, pipes: tuple[int, int, int, int], inside: Callable[[str, Send], None]
     ) -> None:
         """Become the process of the answer. Never returns."""
         code = 70
         try:  # every way out of here is the one below
-            printed, said, ready = pipes
+            printed, said, ready, go = pipes
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.setsid()
-            os.read(ready, 1)  # the parent is the one that will wait for us
+            os.close(go)
+            if not os.read(ready, 1):  # until the parent is the one that will wait for us
+                return
             os.dup2(said, _SAY, inheritable=False)
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)

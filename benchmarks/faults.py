@@ -171,12 +171,18 @@ def sentence(stderr: str, lines: Sequence[dict[str, str]], said: dict[str, str],
     return re.sub(r"http://127\.0\.0\.1:\d+", "http://…", told[0].replace(url, "http://…/v1")) if told else ""
 
 
+def short(words: str) -> str:
+    """As much of a message as a table bears."""
+    flat = words.replace("|", "\\|").replace("outlay: ", "")
+    return flat if len(flat) <= 230 else f"{flat[:150]} … {flat[-75:]}"
+
+
 def table(rows: Sequence[Row]) -> str:
     """As Markdown."""
     head = "| fault | exit | prompts | what the user sees | spent tok | billed tok | requests | s |\n"
     head += "|---|--:|---|---|--:|--:|--:|--:|\n"
     return head + "".join(
-        f"| {row.fault.what} | {row.code} | {row.outcomes} | {row.seen} | {'about ' if row.estimated else ''}"
+        f"| {row.fault.what} | {row.code} | {row.outcomes} | {short(row.seen)} | {'about ' if row.estimated else ''}"
         f"{row.spent:,} | {row.billed:,} | {row.requests} | {row.seconds:.1f} |\n"
         for row in rows
     )

@@ -360,6 +360,16 @@ class Handler(BaseHTTPRequestHandler):
     def repeats_the_key_in_400(self, body: dict) -> None:
         self.say(400, fault(f"what is {self.headers['Authorization']}?", "invalid_request_error"))
 
+    def repeats_the_key_late(self, body: dict) -> None:
+        """So that it stands where a long message is cut."""
+        self.say(400, fault("x" * 285 + self.headers["Authorization"], "invalid_request_error"))
+
+    def reads_more_than_it_was_given(self, body: dict) -> None:
+        """A system prompt of its own, which is billed."""
+        made = reply(body, body.get("n", 1))
+        made["usage"]["prompt_tokens"] += 3_000
+        self.say(200, made)
+
     def unknown_model(self, body: dict) -> None:
         self.say(404, fault("no such model", "invalid_request_error", code="model_not_found"))
 

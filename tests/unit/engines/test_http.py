@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from outlay.engines.http import Http, Patience, chat
+from outlay.engines.http.post import retry_after
 from outlay.errors import UpstreamError, UsageError
 from outlay.types import Arm, Ask, Call, Delivery, Message, Price, Prompt, Test, Usage
 
@@ -304,6 +305,19 @@ def test_a_cap_that_the_server_ignores_is_found_out_and_not_promised_again(
     assert after == used >= output
 
 
+def test_a_prompt_that_is_billed_above_its_bound_raises_the_worst_case(endpoint: str):
+    async def ask() -> tuple[int, int, int]:
+        engine, asked = Http(endpoint), call("reads-more-than-it-was-given")
+        before = engine.worst(asked).tok
+        [done] = await engine.complete([asked])
+        after = engine.worst(asked).tok
+        await engine.close()
+        return before, done.usage.input + 32, after
+
+    before, used, after = asyncio.run(ask())
+    assert before < used == after
+
+
 def test_thoughts_that_use_up_the_cap_are_charged_and_leave_an_empty_text(endpoint: str):
     [done] = deliver(endpoint, call("only-thoughts"))
     assert (done.completions[0].text, done.completions[0].finish) == ("", "length")
@@ -347,6 +361,44 @@ def test_where_nothing_comes_through_for_many_prompts_the_run_ends_and_no_call_f
     assert caught.value.usage is not None
     charged = model in ("broken", "closes")
     assert (caught.value.usage.input > 0) == charged
+
+
+def test_what_all_copies_had_used_is_told_when_the_run_ends(endpoint: str):
+    """Copies asked for one by one fail together: none of their attempts is forgotten."""
+    patience = replace(QUICK, backoff_s=0.002, outage_s=0.2)
+
+    async def ask() -> list[BaseException | list[Delivery]]:
+        engine = Http(endpoint, KEY, patience=patience)
+        await engine.complete([replace(call("n-ignored:2", 2), prompt_id="first")])
+        calls = [replace(one, n=2) for one in different("n-ignored:2", 9)]
+        engine._extra["fault"] = "broken"
+        try:
+            return await asyncio.gather(*(engine.complete([one]) for one in calls), return_exceptions=True)
+        finally:
+            await engine.close()
+
+    ends = asyncio.run(ask())
+    assert all(isinstance(end, UpstreamError) for end in ends)
+    one_attempt = chat.guessed_input(call(""))
+    assert all(
+        end.usage.input >= 2 * one_attempt for end in ends if isinstance(end, UpstreamError) and end.usage
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("nan", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_how_long_to_wait_is_read_in_every_form(said: str, wait: float | None):
+    assert retry_after({"Retry-After": said}) == wait
 
 
 def test_a_few_prompts_that_fail_are_their_own_fault(endpoint: str):
@@ -425,6 +477,12 @@ def test_what_no_prompt_can_mend_names_endpoint_and_remedy_and_never_the_key(
 def test_a_key_that_a_server_repeats_in_a_fault_is_blotted_out(endpoint: str):
     [done] = deliver(endpoint, call("repeats-the-key-in-400"))
     assert "***" in done.error
+
+
+def test_a_key_where_a_long_message_is_cut_is_blotted_out_whole(endpoint: str):
+    [done] = deliver(endpoint, call("repeats-the-key-late"))
+    assert "***" in done.error
+    assert KEY[:6] not in done.error
 
 
 def test_nobody_there_names_the_address_without_its_password():

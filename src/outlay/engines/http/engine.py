@@ -186,7 +186,7 @@ class Http:
 
     async def _parts(self, call: Call, habits: Habits) -> list[Part]:
         """All copies in one request where `n` may be honoured; then, or from the start, one by one."""
-        bound, most = chat.most_input(call), cap(call)
+        bound, most = chat.most_input(call) + habits.beside, cap(call)
         if call.n > 1 and habits.honours_n is False:
             return await self._one_by_one(call, range(call.n), Room(bound, most))
         room = Room(bound * habits.prompts(call.n), call.n * most)

@@ -12,6 +12,7 @@ right answers lie in a file of their own (`outlay.study.recording`, `docs/record
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -269,7 +270,7 @@ def _raw(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
     if path.suffix == ".parquet":
         yield from _parquet(path)
     elif path.suffix == ".gz":
-        with gzip.open(path) as lines:
+        with gzip.open(path) as packed, io.BufferedReader(packed, 1 << 20) as lines:
             yield from lines
     else:
         with path.open("rb") as lines:
@@ -278,13 +279,22 @@ def _raw(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
 
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
+        import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
         raise UsageError(
             f"{path.name} is parquet; pip install 'outlay[parquet]', or give JSON lines"
         ) from None
-    for batch in parquet.ParquetFile(path).iter_batches():
-        for row in batch.to_pylist():
+    try:
+        table = parquet.ParquetFile(path)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise UsageError(f"{path} cannot be read as parquet ({error}); make or fetch it again") from None
+    for batch in table.iter_batches():
+        names = batch.schema.names
+        # by columns: several times as fast as row by row
+        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             # A null column is a missing field, and a map column comes back as pairs.
-            full = {name: value for name, value in row.items() if value is not None}
-            yield full | {name: dict(full[name]) for name in ("verdicts",) if name in full}
+            full = {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
+            if "verdicts" in full:
+                full["verdicts"] = dict(full["verdicts"])
+            yield full

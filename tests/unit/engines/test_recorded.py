@@ -135,6 +135,14 @@ def test_a_file_that_was_cut_is_told_apart_from_one_that_ended(tmp_path: Path):
         Recorded.load(path)
 
 
+def test_parquet_that_is_none_is_told(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "recording.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(UsageError, match="cannot be read as parquet"):
+        Recorded.load(path)
+
+
 def test_a_check_returns_the_verdict_that_was_recorded_for_this_draw():
     verdicts = [True, False, None]
     engine = Recorded(rows(*(row(draw=k, verdicts={"visible": verdicts[k]}) for k in range(3))), seed=5)

@@ -27,6 +27,8 @@ examples:
 A log is one row a draw: {"prompt", "arm", "draw", "answer", "output", …}, as outlay record and
 outlay import write it. Right answers lie beside it, in mine_labels.jsonl.gz.
 """
+LEAST = 0.01
+"""A smaller share of prompts without an answer is not worth a line."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -143,18 +145,18 @@ def _print(made: "Report") -> None:
 
 
 def _name(made: "Report", line: "Line") -> str:
-    from rich.markup import escape
-
     from outlay.config import show_amount
 
-    return escape(line.rule if line.budget is None else f"{line.rule}, {show_amount(made.unit, line.budget)}")
+    return line.rule if line.budget is None else f"{line.rule}, {show_amount(made.unit, line.budget)}"
 
 
 def _labelled(made: "Report", line: "Line") -> tuple[str, ...]:
+    from rich.markup import escape
+
     assert line.right is not None
     assert line.points is not None
     return (
-        _name(made, line),
+        escape(_name(made, line)),
         f"{line.right.value:.3f}",
         "" if line.rule == made.yard else _points(line.points),
         _amount(made, line.cost),
@@ -165,9 +167,11 @@ def _labelled(made: "Report", line: "Line") -> tuple[str, ...]:
 
 
 def _unlabelled(made: "Report", line: "Line") -> tuple[str, ...]:
+    from rich.markup import escape
+
     low, high = (f"{x:.0%}" for x in (line.same.low, line.same.high))
     return (
-        _name(made, line),
+        escape(_name(made, line)),
         f"{line.same.value:.0%} [{low}, {high}]",
         _amount(made, line.cost),
         f"{line.share.value:.0%}",
@@ -193,4 +197,7 @@ def _legend(made: "Report") -> list[str]:
         said.append(
             "v: points of right answers more. Mixing: the first or last model at random, at equal cost."
         )
+    blank = [f"{_name(made, line)} {line.blank:.0%}" for line in made.lines if line.blank >= LEAST]
+    if blank:
+        said.append(f"Prompts left without an answer: {', '.join(blank)}.")
     return [*said, *made.notes]

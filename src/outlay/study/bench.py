@@ -75,6 +75,7 @@ class Line(NamedTuple):
         budget: What it was given, in the unit of the table; None for no limit.
         cost: What a run cost, in the unit of the table.
         share: That cost over always-big's.
+        blank: Share of prompts left without an answer.
         same: Share of prompts with the answer of always-big, where that has one.
         right: Share of right answers, on labelled prompts; None without labels.
         points: Right answers minus always-big's, in points.
@@ -86,6 +87,7 @@ class Line(NamedTuple):
     budget: int | None
     cost: float
     share: Interval
+    blank: float
     same: Interval
     right: Interval | None
     points: Interval | None
@@ -184,6 +186,7 @@ class _Scale:
         cost_P, big_P = self._cost(ours), self._cost(self._big)
         # where nothing has a second draw, one order stands for all
         mine_OP, theirs_OP = np.broadcast_arrays(ours.said_OP, self._big.said_OP)
+        blank = float((ours.said_OP == "").mean())
         spoke_P = (theirs_OP != "").mean(axis=0)
         same_P = ((mine_OP == theirs_OP) & (theirs_OP != "")).mean(axis=0)
         same = self._all.ratio(same_P, spoke_P) if spoke_P.any() else Interval(0.0, 0.0, 0.0)
@@ -195,7 +198,15 @@ class _Scale:
             points = self._some.difference(score_P * 100, yard_P * 100)
             over = self._over_mix(score_P, cost_P[self._labelled_P])
         return Line(
-            rule, budget, float(cost_P.sum()), self._all.ratio(cost_P, big_P), same, right, points, over
+            rule,
+            budget,
+            float(cost_P.sum()),
+            self._all.ratio(cost_P, big_P),
+            blank,
+            same,
+            right,
+            points,
+            over,
         )
 
     def _cost(self, of: Replay) -> Floats:

@@ -67,6 +67,13 @@ def test_priced_keeps_to_each_budget_and_is_graded_like_the_rules(log):
         assert line.over_mix is not None
 
 
+def test_prompts_that_a_budget_leaves_without_an_answer_are_counted(log):
+    made = report(bed_of(log, ["small", "big"]), [parse_budget("200tok")])
+    ours = made.lines[-1]
+    assert 0.4 <= ours.blank < 1  # at most 20 of 40 can be asked
+    assert lines(made)["uniform:1@small"].blank == 0
+
+
 def test_without_labels_it_tells_the_share_of_the_same_answers(tmp_path):
     rows, _ = two_models()
     bed = bed_of(log_of(recording.load(write(tmp_path / "x", rows))), ["small", "big"])

@@ -99,5 +99,5 @@ def setting(job: Job) -> Setting:
     pricing: Pricing = Clearing(job.budget) if job.price is None else Fixed(job.price)
     return Setting(
         job.arms, job.engines, _start(job.strategy), named_policy(job.policy, names), Prior(rank, job.known),
-        pricing, job.budget, job.seed, job.checks, job.same, job.open_points, job.holdout,
+        pricing, job.budget, job.seed, job.checks, job.same, job.open_points, job.holdout, job.at_once,
     )  # fmt: skip

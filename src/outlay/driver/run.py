@@ -325,10 +325,7 @@ class _Run:
         )
 
     def _too_late(self, call: Call) -> bool:
-        limit = self.job.budget.ms
-        return (
-            limit is not None and self.elapsed_ms() + self.job.engines[call.arm.engine].worst(call).ms > limit
-        )
+        return self.job.budget.ms is not None and self.market.too_late(call.key, self.elapsed_ms())
 
     def _drop_late(self, back: dict[str, Delivery]) -> None:
         """Calls that waited until it was too late cost nothing."""

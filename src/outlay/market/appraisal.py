@@ -14,6 +14,7 @@ import numpy as np
 
 from outlay.batch import EFFECTS, NOTE, VERDICT, Floats, OfferRow, PointRow, pack
 from outlay.flow import Offer, Sub
+from outlay.market.clock import Clock
 from outlay.market.costs import Costs
 from outlay.market.point import NAN, Point
 from outlay.market.setting import Setting
@@ -54,8 +55,8 @@ def capped(call: Call) -> Call:
 class Appraisal:
     """Owned by the market. `probes` holds a fresh point of each class, never bought for."""
 
-    def __init__(self, setting: Setting, named: Callable[[str, str], None]) -> None:
-        self._setting, self._named = setting, named
+    def __init__(self, setting: Setting, clock: Clock, named: Callable[[str, str], None]) -> None:
+        self._setting, self._clock, self._named = setting, clock, named
         self._slots: dict[tuple[str, str], int] = {}
         self.costs = Costs()
         self._probes: dict[int, Point] = {}
@@ -100,10 +101,14 @@ class Appraisal:
         if self.costs.known(point.klass, slot):
             return self.costs.mean(point.klass, slot, FREE)
         if isinstance(offer.do, Call):
-            guess = self._setting.engines[offer.do.arm.engine].expected(capped(offer.do))
+            guess = self._first_guess(offer.do)
         else:
             guess = self._guess(point, offer)
         return self.costs.mean(point.klass, slot, guess)
+
+    def _first_guess(self, call: Call) -> Cost:
+        asked = capped(call)
+        return self._clock.guess(asked, self._setting.engines[asked.arm.engine].expected(asked))
 
     def _guess(self, point: Point, offer: Offer) -> Cost:
         """Before any sub-flow of a kind was bought: three times its first purchase, and the rest of its chain."""
@@ -114,7 +119,7 @@ class Appraisal:
             return FREE
         for inner in first:
             if isinstance(inner.do, Call):
-                one = self._setting.engines[inner.do.arm.engine].expected(capped(inner.do))
+                one = self._first_guess(inner.do)
                 return one.times(3 + sum(leg.times for leg in inner.rest))
         return FREE
 

@@ -23,6 +23,7 @@ from outlay.errors import NotDeterministic
 from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
 from outlay.ledger import MemoryLedger
 from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
+from outlay.market.clock import Clock
 from outlay.market.identity import EVEN_SHARE, class_of, is_even, is_held_out, model_of, seed_of
 from outlay.market.point import Hidden, Point, Wanted
 from outlay.market.setting import Beside, Setting, Settled
@@ -63,6 +64,7 @@ class Purchase(NamedTuple):
     call: Call | None
     children: tuple[Point, ...]
     hidden: bool = False
+    ms: int = 0
 
 
 class Holds(NamedTuple):
@@ -89,7 +91,10 @@ class Market:
         self.gave_up = 0
         self.overdrawn_by = ""
         self.ran_into_budget = False
-        self._appraisal = Appraisal(setting, lambda kind, arm: self._ops.append(["slot", kind, arm]))
+        self._clock = Clock(setting, len(prompts))
+        self._appraisal = Appraisal(
+            setting, self._clock, lambda kind, arm: self._ops.append(["slot", kind, arm])
+        )
         self._flows: dict[str, Purchase] = {}  # sub-flows under way
         self._next = 0  # the first prompt that is not open
         self._roots = 0
@@ -106,6 +111,8 @@ class Market:
         self._learn_at = FIRST_LEARNING
         self._epoch = 0
         self._steps = 0
+        self._elapsed = 0  # milliseconds, at the last step
+        self._pending = 0  # milliseconds that calls under way are expected to take of the run
         self._refused_at = (0.0, -1)
         self._records: dict[int, deque[Point]] = {}
         self._fresh_count: dict[int, float] = {}
@@ -141,6 +148,7 @@ class Market:
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
+        self._elapsed = elapsed_ms
         self._learn_if_due()
         for settled in self._again:
             self._ops.append(["reopen", settled.prompt.id])
@@ -180,6 +188,8 @@ class Market:
         then bought at: no more calls are in flight than answers came back, and a few.
         """
         room = max(SLOW_START + self._draws - len(self.flight), 0)
+        if self._clock.limited:  # what is bought now and sent later is decided on less than is known then
+            room = min(room, max(self._clock.at_once - len(self.flight), 0))
         points = list(self._active.values())
         return points[:room] if len(points) > room else points
 
@@ -248,7 +258,7 @@ class Market:
                     self._idle(point, "price")
                 else:
                     self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")
-            elif stopped or self._too_late(offer, elapsed_ms):
+            elif stopped or self._too_late(point, offer, elapsed_ms):
                 self._end(point, stopped or DEADLINE)
             else:
                 copies = 1 if forced else copies_P[i]
@@ -343,12 +353,19 @@ class Market:
                     return offer
         return None
 
-    def _too_late(self, offer: Offer, elapsed_ms: int) -> bool:
-        """Whether a call might still be under way at the deadline."""
+    def _too_late(self, point: Point, offer: Offer, elapsed_ms: int) -> bool:
+        """Whether a call is not expected back by the deadline."""
         limit = self.setting.budget.ms
         if limit is None or not isinstance(offer.do, Call):
             return False
-        return elapsed_ms + self._appraisal.worst(offer.do).ms > limit
+        slot = self._appraisal.slot(offer.kind, offer.arm)
+        usual = self._clock.of_call(offer.do, self._appraisal.expected(point, offer, slot))
+        return elapsed_ms + min(usual, self._appraisal.worst(offer.do).ms) > limit
+
+    def too_late(self, key: str, elapsed_ms: int) -> bool:
+        """Whether a call that was bought and not yet sent is not expected back by the deadline."""
+        purchase = self.flight[key]
+        return self._too_late(purchase.point, purchase.offer, elapsed_ms)
 
     # ── the operations ─────────────────────────────────────────────────────────────────────────────
 
@@ -425,7 +442,9 @@ class Market:
         if call is not None:
             point.flight = 1
             self._appraisal.costs.note_worst(slot, _per_copy(worst, copies))
-            self.flight[key] = Purchase(point, offer, slot, line, call, ())
+            ms = self._appraisal.expected(point, offer, slot).ms * copies if self._clock.limited else 0
+            self._pending += ms
+            self.flight[key] = Purchase(point, offer, slot, line, call, (), ms=ms)
             self._new.append(call)
             self.calls_made += 1
         else:
@@ -557,8 +576,9 @@ class Market:
 
     def deliver(self, key: str, delivery: Delivery) -> None:
         """Settle a call in full and extend the evidence of its point."""
-        point, offer, slot, line, call, _, hidden = self.flight.pop(key)
+        point, offer, slot, line, call, _, hidden, ms = self.flight.pop(key)
         assert call is not None
+        self._pending -= ms
         cost = cost_of(call.arm.price, delivery.usage, delivery.ms)
         if self.ledger.settle(key, cost) != FREE:
             self.overdrawn_by = call.arm.name
@@ -581,7 +601,8 @@ class Market:
         if delivery.error:
             line["error"] = delivery.error
         if delivery.completions:
-            self._appraisal.settle(point.klass, slot, cost, len(delivery.completions))
+            used = self._clock.of_run(call.arm.engine, cost)
+            self._appraisal.settle(point.klass, slot, used, len(delivery.completions))
         elif delivery.again:
             triple = (offer.kind, offer.arm, offer.about)
             point.lost[triple] = point.lost.get(triple, 0) + call.n
@@ -616,7 +637,9 @@ class Market:
     def _keep_hidden(self, point: Point, offer: Offer, slot: int, delivery: Delivery, cost: Cost) -> None:
         """What a held-out prompt is compared with is back; now the run begins for it."""
         if delivery.completions:
-            self._appraisal.settle(point.klass, slot, cost, 1)
+            assert self._dearest is not None
+            used = self._clock.of_run(self._dearest.engine, cost)
+            self._appraisal.settle(point.klass, slot, used, 1)
             point.hidden = Hidden(offer, slot, delivery.completions[0], cost)
         if delivery.error:
             point.lines[0]["error"] = delivery.error
@@ -984,6 +1007,11 @@ class Market:
             for unit, limit in limits.items()
             if unit != "s"
         }
+        left = ledger.left
+        if "s" in limits:  # no account: time passes by itself, and calls under way will take theirs
+            gone = self._elapsed + self._pending
+            spent["s"] = gone / max(limits["s"], 1)
+            left = replace(left, ms=max(limits["s"] - gone, 0))
         bought = [point for point in self.points.values() if point.bought and point.parent is None]
         counts = self._fresh_count
         later, total = len(self.prompts) - self._next, self._next
@@ -992,10 +1020,10 @@ class Market:
             weight = sum(seen.values())
             counts = {klass: counts[klass] + later * number / weight for klass, number in seen.items()}
         level_F, cost_F = self._appraisal.curve(counts)
-        if cautious:
+        if cautious and limits.keys() != {"s"}:  # time that is not used is lost, however early it is saved
             cost_F = cost_F * (1 + CAUTION * CALMING**self._epoch)
         return Forecast(
-            self.setting.pricing.share(ledger.left),
+            self.setting.pricing.share(left),
             np.array([point.until for point in bought]),
             np.array([max(0.0, point.remaining - self._set_aside(point)) for point in bought]),
             level_F, cost_F, spent, len(self.settled) / max(len(self.prompts), 1),
@@ -1014,6 +1042,7 @@ class Market:
             self.setting.pricing.restore(body["pricing"])
             self._learned()
             return
+        self._elapsed = body.get("ms", 0)
         for op in body["ops"]:
             self._repeat(op)
         self.setting.pricing.restore(body["pricing"])

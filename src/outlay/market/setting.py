@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from outlay.beliefs import Belief
@@ -11,7 +11,7 @@ from outlay.engines.base import Engine
 from outlay.flow import Arms, Candidate, Start
 from outlay.policies import Policy
 from outlay.pricing import Pricing
-from outlay.types import Budget, Cost, Prompt
+from outlay.types import NOTHING, Budget, Cost, Prompt
 
 OPEN_POINTS = 10_000
 
@@ -24,6 +24,7 @@ class Setting:
         checks: For each prompt id the check arms that exist for it; None where every check exists for every prompt.
         same: The user's own equality of answers, in place of canonical forms.
         open_points: Most prompts that are open at once.
+        at_once: Calls that engines not in lockstep may have under way: so many share one second.
         holdout: The share of prompts on which the dearest model is asked beside the run, to be compared with.
     """
 
@@ -39,6 +40,7 @@ class Setting:
     same: Callable[[str, str], bool] | None = None
     open_points: int = OPEN_POINTS
     holdout: float = 0.0
+    at_once: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
 
 class Beside(NamedTuple):

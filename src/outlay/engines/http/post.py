@@ -46,7 +46,7 @@ class Patience:
     longest_wait_s: float = 120.0
     timeout_s: float = 600.0
     silent_s: float = 30.0
-    trickle_s: float = 120.0
+    trickle_s: float = 60.0
     outage_s: float = 15.0
 
 

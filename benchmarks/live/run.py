@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,6 +89,7 @@ async def perform(
     }
     watch = Watch()
     job = plan.job_of(run, prompts, engines, check, yard=yard, directory=out)
+    job = replace(job, at_once=dict.fromkeys(engines, slots))
     try:
         summary, answers = await run_job(job, watch)
     finally:

@@ -74,12 +74,12 @@ def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[s
         return "deadline", "the time was up"
     if share >= 0.98:
         return "spent", f"{share:.1%} of the budget in {unit} is spent"
-    if not market.setting.policy.priced:
+    if not market.setting.policy.priced and not market.ran_into_budget:
         left = f"; {1 - share:.1%} of the budget in {unit} is left" if unit else ""
         return "rule_done", f"{job.policy} was carried out for every prompt{left}"
     if market.ran_into_budget:
         return "too_little_left", (
             f"{share:.1%} of the budget in {unit} is spent; what is left is less than the most that any purchase still "
-            "worth its price could cost"
+            "wanted could cost"
         )
     return "no_gain", "nothing more that could be bought was expected to make an answer more likely right"

@@ -134,7 +134,7 @@ def report(
         told: Told how many runs are done, and of how many.
 
     Raises:
-        BudgetError: Budgets in several units, in seconds, or in dollars without prices.
+        BudgetError: Budgets in several units, in seconds, or in dollars without prices or with none but zeros.
     """
     unit = _unit(bed, budgets)
     yard = f"uniform:1@{bed.names[-1]}"
@@ -151,6 +151,10 @@ def report(
 
     got = {rule: play(rule, Budget()) for rule in names}
     scale = _Scale(got[yard], got[cheap], ACCOUNTS.index(unit))
+    if not scale.whole:
+        raise BudgetError(
+            f"{bed.names[-1]} costs nothing in {unit}, so nothing can be compared; give budgets in tok"
+        )
     limits = [budget.limits()[unit] for budget in budgets]
     limits = limits or [max(round(scale.whole * share), 1) for share in SHARES]
     lines = [scale.line(rule, None, got[rule]) for rule in wanted]

@@ -167,6 +167,7 @@ def test_prices_of_the_user_make_dollars_the_unit(log):
         (["small", "big"], ["1ktok", "1usd"], BudgetError, "one unit"),
         (["small", "big"], ["10s"], BudgetError, "seconds"),
         (["small", "big"], ["1usd"], BudgetError, "no price"),
+        (["small@0/0", "big@0/0"], ["1usd"], BudgetError, "costs nothing"),
         ([f"m{m}" for m in range(9)], [], UsageError, "at most 8"),
     ],
 )

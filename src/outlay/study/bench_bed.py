@@ -21,6 +21,8 @@ ENGINE = "recorded"
 MOST_MODELS = 8
 """More than these are named, not taken: every further one is a rule of its own and an offer at every stop."""
 NUMBERS = (2, 4, 8, 16)
+VOTES = (3, 5, 9, 17)
+"""Draws where a check can tell, and where they only vote: an even vote is no better than the odd one below it."""
 LEADS = (2, 3)
 _PRICED = re.compile(r"(.+)@([0-9.]+)/([0-9.]+)")
 
@@ -190,8 +192,9 @@ def rules_of(bed: Bed) -> tuple[str, ...]:
     names = bed.names
     depth = {name: bed.depth(name) for name in names}
     rules = [f"uniform:1@{name}" for name in names]
+    numbers = NUMBERS if bed.checked else VOTES
     if bed.checked or bed.votes:
-        rules += [f"uniform:{n}@{name}" for name in names for n in NUMBERS if n <= depth[name]]
+        rules += [f"uniform:{n}@{name}" for name in names for n in numbers if n <= depth[name]]
     if bed.votes:
         rules += [f"lead:{k}@{name}" for name in names for k in LEADS if 2 * k - 1 <= depth[name]]
     if bed.checked:

@@ -115,8 +115,9 @@ def test_all_rules_meet_the_same_draws_in_the_same_orders(tmp_path):
     [
         (1, False, 2, {"uniform:1@m0", "uniform:1@m1"}),
         (1, False, 3, {"uniform:1@m0", "uniform:1@m1", "uniform:1@m2", "agree"}),
-        (3, False, 1, {"uniform:1@m0", "uniform:2@m0", "lead:2@m0"}),
+        (3, False, 1, {"uniform:1@m0", "uniform:3@m0", "lead:2@m0"}),
         (2, True, 1, {"uniform:1@m0", "uniform:2@m0", "until_pass:2@m0"}),
+        (2, False, 1, {"uniform:1@m0"}),
     ],
 )
 def test_a_rule_is_shown_only_where_the_log_holds_what_it_needs(tmp_path, draws, checks, models, shown):

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
@@ -166,14 +166,13 @@ class _Fit(NamedTuple):
     exact: bool
 
 
-def _fitted(rows: Iterable[Row]) -> _Fit | None:
+def _fitted(rows: Sequence[Row]) -> _Fit | None:
     """The price that a log's dollars follow, by least squares; None where a draw has none.
 
     Where they follow no price of input and output tokens to 2 % of their mean, the mean price of a token.
     """
     billed = [(row.input, row.output, row.usd) for row in rows if row.usd is not None]
-    known = list(rows)
-    if not billed or len(billed) < len(known):
+    if len(billed) < len(rows):
         return None
     tokens = np.array([row[:2] for row in billed], dtype=np.float64)
     usd = np.array([row[2] for row in billed], dtype=np.float64)

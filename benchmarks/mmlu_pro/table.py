@@ -78,7 +78,8 @@ def caps(two: Recording, name: str) -> tuple[Recording, list[str]]:
 def trios(recording: Recording, *, rivals: bool) -> Iterator[Line]:
     """The line of each trio."""
     for names in TRIOS:
-        trio = Trio(*names, tuple(float(BILLIONS[name]) for name in names))
+        first, second, dear = (float(BILLIONS[name]) for name in names)
+        trio = Trio(*names, (first, second, dear))
         three = only(recording, names)
         ours = None
         if not rivals:

@@ -222,8 +222,9 @@ def _draws(bed: Bed, arm: Arm, some: slice, model: Any) -> Iterable[Row]:
             answer = form.extract(sample.text) if sample.text else None
             told = {CHECK: right(problem, prompt, answer)} if bed.check else {}
             yield Row(
-                problem.id, arm.name, number, sample.text, sample.prompt_tokens, sample.output_tokens, answer,
-                confidence=confidence(sample.logprobs), finish=sample.finish, verdicts=dict(told),
+                problem.id, arm.name, number, answer, sample.text, sample.prompt_tokens,
+                output=sample.output_tokens, confidence=confidence(sample.logprobs), finish=sample.finish,
+                verdicts=dict(told),
             )  # fmt: skip
 
 

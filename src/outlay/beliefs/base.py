@@ -29,7 +29,7 @@ class Belief(Protocol):
         ...
 
     def value(self, batch: Batch, price: float) -> Valuation:
-        """Beliefs now and the worth of every offer at `price` per whole budget."""
+        """Beliefs now and the worth of every offer at `price` per whole budget; at an infinite one beliefs alone."""
         ...
 
     def standard(self, batch: Batch, exchange: float) -> tuple[float, float]:

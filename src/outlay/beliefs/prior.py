@@ -7,6 +7,7 @@ itself made is circular, and an arm that is bought only where prompts are hard l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
@@ -144,10 +145,15 @@ class Prior:
         post = posterior(batch, self._p, mix_KG, shift_D)
         belief_C = post.right_CG.sum(axis=1)
         first = top(batch, belief_C)
+        best_P = np.append(belief_C, 0.0)[first.leader_P]
+        if price == math.inf:  # nothing is worth it, so there is nothing to look ahead for
+            none_O = np.zeros(len(batch.point_O))
+            return Valuation(
+                belief_C, first.leader_P, best_P, none_O, none_O, none_O, none_O.astype(np.int64)
+            )
         if self._tables is None:
             self._tables = tables(self._p)
         worth = plans.worth(batch, post, first, shift_D, self._p, self._tables, price)
-        best_P = np.append(belief_C, 0.0)[first.leader_P]
         return Valuation(
             belief_C, first.leader_P, best_P, worth.gain_O, worth.cost_O, worth.until_O, worth.copies_O
         )

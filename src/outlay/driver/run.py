@@ -61,7 +61,10 @@ class _Run:
         self._out: BinaryIO | None = None
         self._replayed = 0
         self._back: dict[str, Delivery] = {}  # came back before a crash; delivered with the rest of its step
-        self._waiting: deque[Call] = deque()  # bought, and not sent yet
+        self._waiting: dict[str, deque[Call]] = {}  # bought and not sent yet, by engine
+        self._busy: Counter[str] = Counter()  # calls under way, by engine
+        self._over: list[asyncio.Task[list[Delivery]]] = []  # tasks that ended and were not looked at
+        self._bell = asyncio.Event()
         self._sent: set[str] = set()  # by an earlier sitting
         self._gave_up: EngineError | None = None
         self._began = time.monotonic()
@@ -229,9 +232,9 @@ class _Run:
                     calls = left_over or self.market.step(self.elapsed_ms())
                     left_over = []
                     self.write()
-                    self._waiting.extend(
-                        call for call in calls if not self.job.engines[call.arm.engine].lockstep
-                    )
+                    for call in calls:
+                        if not self.job.engines[call.arm.engine].lockstep:
+                            self._waiting.setdefault(call.arm.engine, deque()).append(call)
                     self._send(tasks)
                     await self._lockstep(calls, back, stop)
                     self._drop_late(back)
@@ -256,20 +259,35 @@ class _Run:
 
     async def _collect(self, tasks: Tasks, back: dict[str, Delivery]) -> None:
         """Wait for a moment or for whatever comes back first, and write it down in one commit."""
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=0.5)
+        # Not asyncio.wait: it looks at every task under way each time that one of them ends.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self._bell.wait()
+        self._bell.clear()
+        done, self._over = self._over, []
         calls: list[Call] = []
         deliveries: list[Delivery] = []
         for task in done:
-            own = tasks.pop(task)
-            calls += own
-            deliveries += self._result(task, own)
+            if task in tasks:
+                own = self._taken(tasks, task)
+                calls += own
+                deliveries += self._result(task, own)
         self._came_back(calls, deliveries, back)
         self._give_up_late(tasks, back)
         if self._gave_up is not None and tasks and not done:
             await asyncio.wait(tasks, timeout=DRAIN_S)
             for task in [task for task in tasks if not task.done()]:
-                del tasks[task]
+                self._taken(tasks, task)
                 task.cancel()
+
+    def _taken(self, tasks: Tasks, task: asyncio.Task[list[Delivery]]) -> list[Call]:
+        calls = tasks.pop(task)
+        self._busy[calls[0].arm.engine] -= len(calls)
+        return calls
+
+    def _ended(self, task: asyncio.Task[list[Delivery]]) -> None:
+        self._over.append(task)
+        self._bell.set()
 
     def _result(self, task: asyncio.Task[list[Delivery]], calls: Sequence[Call]) -> list[Delivery]:
         try:
@@ -288,41 +306,32 @@ class _Run:
         if limit is None or self.elapsed_ms() <= limit + GRACE_MS:
             return
         for task in [task for task in tasks if not task.done()]:
-            calls = tasks.pop(task)
+            calls = self._taken(tasks, task)
             task.cancel()
             self._came_back(calls, [_most(self.market.held_for(call.key), LATE) for call in calls], back)
 
     def _send(self, tasks: Tasks) -> None:
         """Start calls that wait, as many as their engines may have under way; which, is written down first."""
-        if not self._waiting:
-            return
-        under_way = Counter(call.arm.engine for calls in tasks.values() for call in calls)
         ready: dict[str, list[Call]] = {}
-        for call in self._waiting if self._has_room(under_way) else ():
-            name = call.arm.engine
-            if under_way[name] < self.job.at_once.get(name, UNBOUNDED) and not self._too_late(call):
-                under_way[name] += 1
-                ready.setdefault(name, []).append(call)
+        for name, waiting in self._waiting.items():
+            room = self.job.at_once.get(name, UNBOUNDED) - self._busy[name]
+            own: list[Call] = []
+            while waiting and len(own) < room and not self._too_late(waiting[0]):
+                own.append(waiting.popleft())
+            if own:
+                ready[name] = own
         if not ready:
             return
         keys = [call.key for calls in ready.values() for call in calls]
         self.journal.append([JournalLine("sent", "", journals.encode(keys))])
-        going = set(keys)
-        self._waiting = deque(call for call in self._waiting if call.key not in going)
         for name, own in ready.items():
             engine = self.job.engines[name]
+            self._busy[name] += len(own)
             for at in range(0, len(own), engine.chunk):
                 chunk = own[at : at + engine.chunk]
-                tasks[asyncio.create_task(_complete(engine, chunk))] = chunk
-
-    def _has_room(self, under_way: Counter[str]) -> bool:
-        """Whether any engine may have more under way: thousands may wait, and are not looked through for nothing."""
-        at_once = self.job.at_once
-        return any(
-            under_way[name] < at_once.get(name, UNBOUNDED)
-            for name, engine in self.job.engines.items()
-            if not engine.lockstep
-        )
+                task = asyncio.create_task(_complete(engine, chunk))
+                tasks[task] = chunk
+                task.add_done_callback(self._ended)
 
     def _too_late(self, call: Call) -> bool:
         return self.job.budget.ms is not None and self.market.too_late(call.key, self.elapsed_ms())
@@ -331,11 +340,12 @@ class _Run:
         """Calls that waited until it was too late cost nothing."""
         if self.job.budget.ms is None:
             return
-        late = [call for call in self._waiting if self._too_late(call)]
-        if late:
-            going = {call.key for call in late}
-            self._waiting = deque(call for call in self._waiting if call.key not in going)
-            self._came_back(late, [Delivery((), error=UNSENT, again=True)] * len(late), back)
+        for name, waiting in self._waiting.items():
+            late = [call for call in waiting if self._too_late(call)]
+            if late:
+                going = {call.key for call in late}
+                self._waiting[name] = deque(call for call in waiting if call.key not in going)
+                self._came_back(late, [Delivery((), error=UNSENT, again=True)] * len(late), back)
 
     async def _lockstep(
         self, calls: Sequence[Call], back: dict[str, Delivery], stop: Callable[[], int]

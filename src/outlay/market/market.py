@@ -8,6 +8,7 @@ before its calls are sent, so that a resumed run is this same machine fed with t
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,6 +36,8 @@ from outlay.types import FREE, Arm, Ask, Call, Completion, Cost, Delivery, Promp
 EVEN_FROM, EVEN_BUDGET = 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
 FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
+SELDOM = 4.0
+"""The growth under a rule, which asks for no gains: what is learned is the confidence that answers go out with."""
 CAUTION, CALMING = 2.0, 0.7
 """By how much more than forecast fresh prompts are thought to spend at first, when the forecast rests on priors, and
 what is left of that after each learning: what was spent too early cannot be taken back."""
@@ -279,7 +282,8 @@ class Market:
         batch = pack(
             [p.row() for p in points], [p.draw_rows for p in points], [p.verdict_rows for p in points], rows
         )
-        price = self.setting.pricing.price
+        # A rule asks for no gains: at this price there are none, and none is looked for.
+        price = self.setting.pricing.price if self.setting.policy.priced else math.inf
         values = self.setting.belief.value(batch, price)
         self._note_values(points, batch, values, price)
         return batch, values
@@ -305,7 +309,7 @@ class Market:
         """Keep what the forecast, the parts and the receipts need."""
         count = len(points)
         until_P, remaining_P = np.zeros(count), np.zeros(count)
-        if len(batch.point_O):
+        if len(batch.point_O) and price < math.inf:
             np.maximum.at(until_P, batch.point_O, values.until_O)
             net_O = batch.stake_P[batch.point_O] * values.gain_O - price * values.cost_O
             order = np.argsort(net_O, kind="stable")
@@ -977,7 +981,8 @@ class Market:
     def _learned(self) -> None:
         self._epoch += 1
         seen = self._draws + self._told
-        self._learn_at = max(int(seen * LEARNING_GROWTH), seen + FIRST_LEARNING)
+        growth = LEARNING_GROWTH if self.setting.policy.priced else SELDOM
+        self._learn_at = max(int(seen * growth), seen + FIRST_LEARNING)
         self._appraisal.learned()
         self._look_back()
         self._active.update(self._parked)

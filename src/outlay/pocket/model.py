@@ -31,7 +31,7 @@ HIDDEN, LAYERS, HEADS, HEAD_DIM, MLP = 128, 4, 4, 32, 352
 CONTEXT: Final = 512
 THETA: Final = 10_000.0
 EPSILON: Final = np.float32(1e-6)
-BLOCK: Final = 32
+BLOCK: Final = 8
 SPAN: Final = 32
 
 

@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:<{width}}  {command.HELP}" for name, command in commands.COMMANDS.items())
     parser = Parser(
         "outlay",
-        usage=f"outlay {{{','.join(commands.COMMANDS)}}} [options]",
+        usage="outlay COMMAND [options]",
         description=f"{DESCRIPTION}\n\ncommands:\n{listed}",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

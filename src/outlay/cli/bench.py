@@ -19,7 +19,7 @@ answered and cost. With labels beside the log it shows how many answers are righ
 many are the same as those of the dearest model. Asks no model and spends nothing."""
 EXAMPLES = """\
 examples:
-  outlay bench mine.jsonl.gz --models small,big                    a quarter, half, all of always-big
+  outlay bench mine.jsonl.gz --models small,big              a quarter, half, all of always-big
   outlay bench mine.jsonl.gz --models small,big --budget 40ktok --budget 80ktok
   outlay bench mine.jsonl.gz --models small@0.15/0.60,big@2/8 --budget 0.05usd
   outlay bench mine.jsonl.gz --models small,big --policy lead:3@small --policy uniform:8@small
@@ -40,7 +40,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--models",
         metavar="A,B",
-        help="arms of the log, cheap to dear (all, by cost); small@0.15/0.60 adds dollars per million tokens",
+        help="models of the log, cheap to dear (all, by cost); small@0.15/0.60 adds dollars per million tokens",
     )
     group.add_argument(
         "--answer",

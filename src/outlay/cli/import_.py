@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 HELP = "make a recording of a log that you already have"
 USAGE = "SOURCE… -o NAME.jsonl.gz [options]"
 ABOUT = """\
-Make a recording, one row for each prompt, model and answer, of what models have said before: Inspect
-logs (.eval or .json, or a folder of them), output of the OpenAI Batch API, or a table of answers whose
-columns are known. What is right goes to a file of its own, which no run sees. Nothing is asked."""
+Make a recording, one row for each prompt, model and answer, of what models have said before:
+Inspect logs (.eval or .json, or a folder of them), output of the OpenAI Batch API, or a table of
+answers whose columns are known. What is right goes to a file of its own, which no run sees.
+Nothing is asked."""
 EXAMPLES = """\
 examples:
-  outlay import logs/ -o mine.jsonl.gz                              Inspect logs of one task, an arm a model
-  outlay import small.jsonl big.jsonl --input asked.jsonl -o mine.jsonl.gz     OpenAI batch output
+  outlay import logs/ -o mine.jsonl.gz                          Inspect logs of one task
+  outlay import a.jsonl b.jsonl --input asked.jsonl -o mine.jsonl.gz    OpenAI batch output
   outlay import answers.parquet --where task=gsm -o gsm.jsonl.gz
-  outlay bench mine.jsonl.gz --models small,big --budget 1Mtok      what rules would have done
+  outlay bench mine.jsonl.gz --models small,big --budget 1Mtok  what rules would have done
 
-The format is in docs/recordings.md. Parquet needs pip install 'outlay[parquet]'; .eval logs that are
-packed with zstd need pip install 'outlay[inspect]'.
+The format is in docs/recordings.md. Parquet needs pip install 'outlay[parquet]'; .eval logs that
+are packed with zstd need pip install 'outlay[inspect]'.
 """
 
 

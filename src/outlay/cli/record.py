@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 HELP = "sample every model on some prompts, to replay rules on"
 USAGE = "FILE --budget AMOUNT -o NAME.jsonl.gz [options]"
 ABOUT = """\
-Sample every model on every prompt, run your checks on each answer, and write a recording: then rules
-can be compared on it at equal cost, as often as you like, without asking again. A prompt that was
-begun is finished before others are; if the budget does not pay for all, the first ones are there
-whole. The same command goes on where it was stopped, and pays for nothing twice."""
+Sample every model on every prompt, run your checks on each answer, and write a recording: then
+rules can be compared on it at equal cost, as often as you like, without asking again. A prompt
+that was begun is finished before others are; if the budget does not pay for all, the first ones
+are there whole. The same command goes on where it was stopped, and pays for nothing twice."""
 EXAMPLES = """\
 examples:
-  outlay record tasks.jsonl --models small,big --draws 4 --limit 50 --budget 200ktok -o mine.jsonl.gz
+  outlay record tasks.jsonl --models small,big --draws 4 --budget 200ktok -o mine.jsonl.gz
   outlay record tasks.jsonl --models small@0.15/0.60,big@2/8 --check tests.py:passes --budget 2usd \\
       -o mine.jsonl.gz
   outlay bench mine.jsonl.gz --models small,big --budget 1Mtok      what rules would have done
@@ -134,7 +134,7 @@ def _first(ended: "Ended", made: "Taken") -> list[tuple[str, str]]:
 
 def _sentence(ended: "Ended") -> str:
     """Why no more was recorded: what a run says of itself, unless the budget came before the rule was done."""
-    if ended.summary.end == "rule_done" and ended.summary.outcomes.get("out_of_budget"):
+    if ended.summary.end == "too_little_left" and ended.summary.outcomes.get("out_of_budget"):
         return "what is left does not pay for another prompt at its worst"
     return ended.summary.end_sentence
 

@@ -155,7 +155,7 @@ def state(thing: Any, seen: set[int] | None = None) -> Any:
         return "seen"
     seen.add(id(thing))
     names = getattr(type(thing), "__slots__", None) or vars(thing)
-    without = CACHES | GIVEN | (FORECASTS if getattr(thing, "done", False) else set())
+    without = CACHES | GIVEN | LONG | (FORECASTS if getattr(thing, "done", False) else set())
     held = [(name, getattr(thing, name)) for name in names if name not in without]
     return [(name, state(value, seen)) for name, value in held]
 

@@ -9,35 +9,43 @@ before its calls are sent, so that a resumed run is this same machine fed with t
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 
 from outlay.answers import Kind
 from outlay.answers import kind as answer_kind
 from outlay.batch import Batch, OfferRow, Valuation, pack
-from outlay.beliefs import Record
 from outlay.errors import NotDeterministic
 from outlay.flow import Arms, Candidate, Decision, Offer, joined, text_of
 from outlay.ledger import MemoryLedger
 from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
+from outlay.market.beside import HoldOut
 from outlay.market.clock import Clock
-from outlay.market.identity import EVEN_SHARE, class_of, is_even, is_held_out, model_of, seed_of
+from outlay.market.experience import Experience
+from outlay.market.identity import EVEN_SHARE, class_of, is_even, model_of, seed_of
 from outlay.market.point import Hidden, Point, Wanted
+from outlay.market.purchase import (
+    MESSAGE,
+    Holds,
+    Purchase,
+    amounts,
+    believe,
+    charge,
+    home_of,
+    per_copy,
+    receipt_line,
+)
 from outlay.market.setting import Beside, Setting, Settled
 from outlay.policies import View
 from outlay.policies.base import Choice
 from outlay.pricing import Forecast
-from outlay.types import FREE, Arm, Ask, Call, Completion, Cost, Delivery, Prompt, cost_of
+from outlay.types import FREE, Call, Completion, Cost, Delivery, Prompt, cost_of
 
 EVEN_FROM, EVEN_BUDGET = 100, 0.10
 """The evenly bought share: this part of the prompts, from this many prompts on, for at most this part of the budget."""
-FIRST_LEARNING, LEARNING_GROWTH = 16, 1.45
-SELDOM = 4.0
-"""The growth under a rule, which asks for no gains: what is learned is the confidence that answers go out with."""
 CAUTION, CALMING = 2.0, 0.7
 """By how much more than forecast fresh prompts are thought to spend at first, when the forecast rests on priors, and
 what is left of that after each learning: what was spent too early cannot be taken back."""
@@ -47,34 +55,8 @@ GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its
 STOPPED = "the run was stopped; this is the best so far"
 SLOW_START = 32
 NEAR = 1.5
-SILENT = 6
-"""Replies without a verdict, and none with one, after which a judge is asked no more."""
-MESSAGE = 300
-"""Characters of a check's message on a receipt line."""
 LOWEST = 1e-6
 """A price below which nothing is asked for again."""
-REMEMBERED = 3000
-"""Points of a class that are kept for learning."""
-
-
-class Purchase(NamedTuple):
-    """Something bought that has not come back."""
-
-    point: Point
-    offer: Offer
-    slot: int
-    line: dict[str, Any]
-    call: Call | None
-    children: tuple[Point, ...]
-    hidden: bool = False
-    ms: int = 0
-
-
-class Holds(NamedTuple):
-    """What one purchase reserves: the worst case of its call, and the price of the rest of its chain."""
-
-    call: Cost
-    rest: Cost
 
 
 @final
@@ -109,25 +91,13 @@ class Market:
             None  # valued before the price was set
         )
         self._new: list[Call] = []
-        self._draws = 0  # answers that came back
-        self._told = 0  # verdicts that came back
-        self._learn_at = FIRST_LEARNING
-        self._epoch = 0
+        self._seen = Experience(priced=setting.policy.priced)
+        self._beside = HoldOut(setting)
         self._steps = 0
         self._elapsed = 0  # milliseconds, at the last step
         self._pending = 0  # milliseconds that calls under way are expected to take of the run
         self._refused_at = (0.0, -1)
-        self._records: dict[int, deque[Point]] = {}
-        self._fresh_count: dict[int, float] = {}
         self._even_spent = 0.0
-        self._spoken: dict[str, tuple[int, int]] = {}  # of judges: verdicts, and replies without one
-        self.compared: list[Beside] = []
-        self._held_spent = 0.0
-        dearest = [arm for arm in setting.arms if arm.role == "model"][-1:]
-        same_model = [arm for arm in setting.arms if dearest and model_of(arm) == model_of(dearest[0])]
-        self._dearest = next(
-            (arm for arm in same_model if arm.deterministic), dearest[0] if dearest else None
-        )
         self._again: list[Settled] = []  # settled prompts to be opened once more
         self._reopened: dict[str, int] = {}
         models = list(dict.fromkeys(model_of(arm) for arm in setting.arms if arm.role == "model"))
@@ -190,7 +160,7 @@ class Market:
         """The active points that may act now. A run starts slowly, so that the first prompts teach what the others are
         then bought at: no more calls are in flight than answers came back, and a few.
         """
-        room = max(SLOW_START + self._draws - len(self.flight), 0)
+        room = max(SLOW_START + self._seen.draws - len(self.flight), 0)
         if self._clock.limited:  # what is bought now and sent later is decided on less than is known then
             room = min(room, max(self._clock.at_once - len(self.flight), 0))
         points = list(self._active.values())
@@ -202,7 +172,7 @@ class Market:
         """
         if not self._refused:
             return
-        if self._refused_at != (self.setting.pricing.price, self._epoch):
+        if self._refused_at != (self.setting.pricing.price, self._seen.epoch):
             self._ops.append(["retry"])
             self._retry()
             return
@@ -325,7 +295,7 @@ class Market:
         )
         for point, best, leader, until, remaining in rows:
             point.until, point.remaining = until, remaining
-            _believe(point, best, leader)
+            believe(point, best, leader)
 
     def _view(
         self, points: list[Point], menus: list[list[Offer]], batch: Batch, values: Valuation, price: float
@@ -398,7 +368,7 @@ class Market:
             self._parked[point.path] = point
         else:
             self._refused[point.path] = point
-            self._refused_at = (price, self._epoch)
+            self._refused_at = (price, self._seen.epoch)
 
     def _forget(self, point: Point) -> None:
         for idle in (self._active, self._parked, self._refused):
@@ -430,22 +400,22 @@ class Market:
             return copies > 1 and self._buy(point, offer, copies // 2, gain, cost, forced, max_tokens)
         slot = self._appraisal.slot(offer.kind, offer.arm)
         price = self.setting.pricing.price
-        line = _line(point, offer, copies, price, max_tokens, forced)
+        line = receipt_line(point, offer, copies, price, max_tokens=max_tokens, forced=forced)
         point.root.lines.append(line)
         # The policies here are deterministic given the evidence; the even share is drawn by a hash of the prompt.
         propensity = EVEN_SHARE if forced else 1.0
         op = ["buy", point.path, *triple, copies, max_tokens, point.best, point.leader, point.until, point.remaining,
-              gain, cost, forced, propensity, price, [_amounts(worst), _amounts(rest)]]  # fmt: skip
+              gain, cost, forced, propensity, price, [amounts(worst), amounts(rest)]]  # fmt: skip
         self._ops.append(op)
         if not point.bought and point.parent is None:
-            self._count_fresh(point, -1)
+            self._seen.count_fresh(point, -1)
         point.bought[triple] = ordinal + copies
         self._forget(point)
         point.wanted = None
         point.remaining = max(0.0, point.remaining - cost)
         if call is not None:
             point.flight = 1
-            self._appraisal.costs.note_worst(slot, _per_copy(worst, copies))
+            self._appraisal.costs.note_worst(slot, per_copy(worst, copies))
             ms = self._appraisal.expected(point, offer, slot).ms * copies if self._clock.limited else 0
             self._pending += ms
             self.flight[key] = Purchase(point, offer, slot, line, call, (), ms=ms)
@@ -460,13 +430,13 @@ class Market:
 
     def _reserve(self, point: Point, offer: Offer, key: str, worst: Cost, rest: Cost, is_call: bool) -> bool:
         """Hold the worst case of a call, and the price of the rest of its chain in place of what the chain held."""
-        home = _home(point)
+        home = home_of(point)
         keep = rest if point.chain and home == point.chain else FREE
         if is_call and not self.ledger.reserve(key, worst, home, keep):
             return False
         if not (offer.rest or point.chain):
             return True
-        above = _home(point.parent) if point.parent is not None else ""
+        above = home_of(point.parent) if point.parent is not None else ""
         if not self.ledger.hold(point.path, rest, above):
             if is_call:
                 self.ledger.release(key)
@@ -504,7 +474,7 @@ class Market:
             child.stake = stake
             self.points[child.path] = child
             if child.start(sub.start):
-                self._remember(child)
+                self._seen.remember(child)
                 self._active[child.path] = child
             else:
                 self._close(child, child.ended, child.factor, "the flow ended")
@@ -530,10 +500,10 @@ class Market:
     def _close(self, point: Point, candidate: Candidate | None, belief: float, reason: str) -> None:
         self._release_chain(point)
         if point.hidden is not None:  # its flow ended of its own
-            self._compare(point, point.hidden)
+            self._beside.compare(point, point.hidden)
         point.done = True
         point.offers, point.flow = (), None
-        _believe(point, belief, point.leader)
+        believe(point, belief, point.leader)
         self.points.pop(point.path, None)
         self._forget(point)
         if point.parent is not None:
@@ -541,7 +511,7 @@ class Market:
             self._hand_up(point)
             return
         if not point.bought:
-            self._count_fresh(point, -1)
+            self._seen.count_fresh(point, -1)
         self._roots -= 1
         done = Settled(
             point.prompt, candidate, belief, reason, len(point.draw_rows), point.spent, point.lines
@@ -567,7 +537,7 @@ class Market:
         self._appraisal.settle(parent.klass, purchase.slot, spent, 1)
         text = (joined if offer.read is text_of else offer.read)(decisions)
         if offer.effect == "draw":
-            self._draws += 1
+            self._seen.draws += 1
             parent.add_answer(offer, purchase.slot, text, belief)
         else:
             parent.add_note(offer, text, belief)
@@ -588,16 +558,15 @@ class Market:
             self.overdrawn_by = call.arm.name
         self._charge(point, line, cost)
         if hidden:
-            self._keep_hidden(point, offer, slot, delivery, cost)
+            self._keep_hidden(point, offer, slot, call.arm.engine, delivery, cost)
             return
         for completion in delivery.completions:
             if offer.effect == "draw":
                 self._add_draw(point, offer, slot, completion)
             elif offer.effect == "verdict":
-                self._told += 1
                 value = offer.read(completion)
                 point.add_verdict(offer, slot, value, completion.text)
-                self._heard(call.arm, value)
+                self._seen.heard(call.arm, value)
                 if offer.kind == "check" and completion.text:
                     line["message"] = completion.text[:MESSAGE]
             else:
@@ -615,16 +584,9 @@ class Market:
         point.flight = 0
         self._go_on(point)
 
-    def _heard(self, arm: Arm, value: bool | None) -> None:
-        """A judge that says neither yes nor no time after time is asked no more: it costs, and nothing is learned."""
-        if arm.role == "judge":
-            said, silent = self._spoken.get(arm.name, (0, 0))
-            self._spoken[arm.name] = (said + (value is not None), silent + (value is None))
-
     def _menu(self, point: Point) -> list[Offer]:
         """What may be bought at a point, less what is known to bring nothing."""
-        mute = {name for name, (said, silent) in self._spoken.items() if silent >= SILENT and not said}
-        menu = point.menu()
+        menu, mute = point.menu(), self._seen.mute()
         if not mute:
             return menu
         heard = [offer for offer in menu if offer.effect != "verdict" or offer.arm not in mute]
@@ -634,15 +596,16 @@ class Market:
         ]
 
     def _add_draw(self, point: Point, offer: Offer, slot: int, completion: Completion) -> None:
-        self._draws += 1
+        self._seen.draws += 1
         point.lengths.append(completion.output_tokens / self._appraisal.length(point.klass, slot, completion))
         point.add_draw(offer, slot, completion)
 
-    def _keep_hidden(self, point: Point, offer: Offer, slot: int, delivery: Delivery, cost: Cost) -> None:
+    def _keep_hidden(
+        self, point: Point, offer: Offer, slot: int, engine: str, delivery: Delivery, cost: Cost
+    ) -> None:
         """What a held-out prompt is compared with is back; now the run begins for it."""
         if delivery.completions:
-            assert self._dearest is not None
-            used = self._clock.of_run(self._dearest.engine, cost)
+            used = self._clock.of_run(engine, cost)
             self._appraisal.settle(point.klass, slot, used, 1)
             point.hidden = Hidden(offer, slot, delivery.completions[0], cost)
         if delivery.error:
@@ -651,10 +614,7 @@ class Market:
         self._active[point.path] = point
 
     def _charge(self, point: Point, line: dict[str, Any], cost: Cost) -> None:
-        line["tok"] += cost.tok
-        line["outtok"] += cost.outtok
-        line["usd"] += cost.usd
-        line["s"] = round(line["s"] + cost.ms / 1000, 3)
+        charge(line, cost)
         point.last = line
         at: Point | None = point
         while at is not None:
@@ -773,7 +733,7 @@ class Market:
         if not isinstance(offer.do, Call) or offer.rest:
             return None
         call = replace(capped(offer.do), n=1)
-        home = _home(point)
+        home = home_of(point)
 
         def fits(max_tokens: int) -> bool:
             return self.ledger.fits(self._appraisal.worst(replace(call, max_tokens=max_tokens)), home)
@@ -798,7 +758,7 @@ class Market:
         while self._next < len(self.prompts) and self._roots < self.setting.open_points:
             self._ops.append(["open", self._next])
             point = self._open_next()
-            if not point.done and is_held_out(point.path, self.setting.seed, self.setting.holdout):
+            if not point.done and self._beside.takes(point):
                 self._hold_out(point)
 
     def _open_next(self) -> Point:
@@ -812,29 +772,20 @@ class Market:
         """Ask the dearest model once, beside the run: what it says is not seen before the run has decided without it,
         so that the two can be compared. At most twice the held-out share of the budget goes there.
         """
-        arm = self._dearest
-        if arm is None or not (point.kind.exclusive or point.same is not None):
-            return
-        key = f"{point.path}/compare.{arm.name}.-1.0"
-        call = Call(
-            arm, Ask(point.prompt.messages), key, point.prompt.id, 0, 1, seed_of(key, self.setting.seed),
-            arm.max_tokens,
-        )  # fmt: skip
+        call = self._beside.call(point)
         worst = self._appraisal.worst(call) if held is None else held
         share = self.setting.pricing.share(worst)
-        if held is None and self._held_spent + share > 2 * self.setting.holdout:
+        if (held is None and not self._beside.affords(share)) or not self.ledger.reserve(call.key, worst):
             return
-        if not self.ledger.reserve(key, worst):
-            return
-        self._held_spent += share
-        offer = Offer("sample", arm.name, call)
+        self._beside.spend(share)
+        offer = Offer("sample", call.arm.name, call)
         slot = self._appraisal.slot(offer.kind, offer.arm)
-        line = {**_line(point, offer, 1, self.setting.pricing.price, 0, False), "kind": "compare"}
+        line = {**receipt_line(point, offer, 1, self.setting.pricing.price), "kind": "compare"}
         point.lines.append(line)
-        self._ops.append(["compare", point.path, _amounts(worst)])
+        self._ops.append(["compare", point.path, amounts(worst)])
         self._forget(point)
         point.flight = 1
-        self.flight[key] = Purchase(point, offer, slot, line, call, (), hidden=True)
+        self.flight[call.key] = Purchase(point, offer, slot, line, call, (), hidden=True)
         self._new.append(call)
         self.calls_made += 1
 
@@ -842,42 +793,34 @@ class Market:
         """The run has decided without it: compare, and let the run use what was paid for."""
         hidden = point.hidden
         assert hidden is not None
-        self._compare(point, hidden)
+        self._beside.compare(point, hidden)
         triple = (hidden.offer.kind, hidden.offer.arm, -1)
         if not point.bought:
-            self._count_fresh(point, -1)
+            self._seen.count_fresh(point, -1)
         point.bought[triple] = point.bought.get(triple, 0) + 1
         self._add_draw(point, hidden.offer, hidden.slot, hidden.completion)
         self._forget(point)
         self._go_on(point)
-
-    def _compare(self, point: Point, hidden: Hidden) -> None:
-        said = point.kind.extract(hidden.completion.text) if hidden.completion.text else None
-        same = point.candidate(said) == point.leader
-        self.compared.append(Beside(same, point.spent - hidden.cost, hidden.cost, hidden.offer.arm))
-        point.hidden = None
 
     def _open(self, prompt: Prompt, path: str) -> Point:
         arms = self._arms_for(prompt)
         owner = class_of(prompt, arms)
         klass = self.setting.belief.klass(owner)
         point = Point(path, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same)
-        seed, held_out = self.setting.seed, self.setting.holdout
-        point.even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, seed)
-        if is_held_out(path, seed, held_out):
-            point.even = False
+        even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, self.setting.seed)
+        point.even = even and not self._beside.takes(point)
         return point
 
     def _begin(self, point: Point) -> None:
         klass = point.klass
         self._roots += 1
         self.points[point.path] = point
-        self._count_fresh(point, 1)
+        self._seen.count_fresh(point, 1)
         if not point.start(self.setting.strategy):
             self._close(point, point.ended, point.factor, "the flow ended")
             return
         self._active[point.path] = point
-        self._remember(point)
+        self._seen.remember(point)
         if not self._appraisal.knows(klass):
             self._probe_flows(point, list(point.offers))
             self._appraisal.probe(point)
@@ -913,12 +856,6 @@ class Market:
         if known is None:
             known = self._kinds[spec] = answer_kind(spec)
         return known
-
-    def _count_fresh(self, point: Point, by: int) -> None:
-        self._fresh_count[point.klass] = self._fresh_count.get(point.klass, 0.0) + by
-
-    def _remember(self, point: Point) -> None:
-        self._records.setdefault(point.klass, deque(maxlen=REMEMBERED)).append(point)
 
     def ask_again(self, failed: Sequence[Settled]) -> set[str]:
         """Open these settled prompts once more in the next step, with the receipt that they have; their ids."""
@@ -960,29 +897,25 @@ class Market:
                 )
         return rows
 
+    @property
+    def compared(self) -> list[Beside]:
+        """The held-out prompts that were compared with the dearest model."""
+        return self._beside.rows
+
     def held_for(self, key: str) -> Cost:
         """What is held for a call under way."""
         return self.ledger.held_for(key)
 
     def _learn_if_due(self) -> None:
-        if self._draws + self._told < self._learn_at:
+        if not self._seen.due():
             return
-        records = [
-            Record(point.row()._replace(stake=1.0), point.draw_rows, point.verdict_rows, point.even)
-            for of_class in self._records.values()
-            for point in of_class
-            if point.draw_rows
-        ]
-        parameters = self.setting.belief.learn(records)
+        parameters = self.setting.belief.learn(self._seen.records())
         self.setting.pricing.weigh(self._forecast())
         self.lines.append(("learn", {"belief": parameters, "pricing": self.setting.pricing.state()}))
         self._learned()
 
     def _learned(self) -> None:
-        self._epoch += 1
-        seen = self._draws + self._told
-        growth = LEARNING_GROWTH if self.setting.policy.priced else SELDOM
-        self._learn_at = max(int(seen * growth), seen + FIRST_LEARNING)
+        self._seen.learned()
         self._appraisal.learned()
         self._look_back()
         self._active.update(self._parked)
@@ -1018,15 +951,10 @@ class Market:
             spent["s"] = gone / max(limits["s"], 1)
             left = replace(left, ms=max(limits["s"] - gone, 0))
         bought = [point for point in self.points.values() if point.bought and point.parent is None]
-        counts = self._fresh_count
-        later, total = len(self.prompts) - self._next, self._next
-        if later and total:  # the classes of prompts not yet open are those of the ones that were
-            seen = {klass: len(of_class) for klass, of_class in self._records.items() if klass in counts}
-            weight = sum(seen.values())
-            counts = {klass: counts[klass] + later * number / weight for klass, number in seen.items()}
-        level_F, cost_F = self._appraisal.curve(counts)
+        later = len(self.prompts) - self._next if self._next else 0
+        level_F, cost_F = self._appraisal.curve(self._seen.fresh(later))
         if cautious and limits.keys() != {"s"}:  # time that is not used is lost, however early it is saved
-            cost_F = cost_F * (1 + CAUTION * CALMING**self._epoch)
+            cost_F = cost_F * (1 + CAUTION * CALMING**self._seen.epoch)
         return Forecast(
             self.setting.pricing.share(left),
             np.array([point.until for point in bought]),
@@ -1079,19 +1007,19 @@ class Market:
             self._hold_out(point, Cost(*op[2]))
         elif op[0] == "reveal":
             _, _, best, leader = op
-            _believe(point, best, leader)
+            believe(point, best, leader)
             self._reveal(point)
         elif op[0] == "probe":
             self._probe_flows(point, list(point.offers))
         elif op[0] == "idle":
             _, _, why, best, leader, point.until, point.remaining, *wanted = op
-            _believe(point, best, leader)
+            believe(point, best, leader)
             if wanted:
                 point.wanted = Wanted(self._offered(point, *wanted[0]), *wanted[1:-1])
             self._set_idle(point, why, wanted[-1] if wanted else 0.0)
         elif op[0] == "end":
             _, _, reason, best, leader = op
-            _believe(point, best, leader)
+            believe(point, best, leader)
             self._finish(point, reason)
         else:
             self._buy_again(point, *op[2:])
@@ -1114,7 +1042,7 @@ class Market:
         """Repeat a purchase as it was journaled."""
         offer = self._offered(point, kind, arm, about)
         self._set_price(price)
-        _believe(point, best, leader)
+        believe(point, best, leader)
         point.until, point.remaining = until, remaining
         holds = Holds(*(Cost(*amounts) for amounts in held))
         if not self._buy(point, offer, copies, gain, cost, forced, max_tokens, stakes, holds):
@@ -1127,31 +1055,6 @@ _ADVICE = (
 )
 
 
-def _believe(point: Point, best: float, leader: int) -> None:
-    """A new belief at a point; the last receipt line learns what it brought."""
-    point.best, point.leader = best, leader
-    if point.last is not None:
-        point.last["belief"][1] = round(best, 4)
-        point.last = None
-
-
-def _line(
-    point: Point, offer: Offer, copies: int, price: float, max_tokens: int, forced: bool
-) -> dict[str, Any]:
-    """A receipt line; what it cost and brought is filled in later."""
-    line: dict[str, Any] = {
-        "kind": offer.kind, "arm": offer.arm, "copies": copies, "tok": 0, "outtok": 0, "usd": 0, "s": 0.0,
-        "belief": [round(point.best, 4), None], "price": price,
-    }  # fmt: skip
-    if point.parent is not None:
-        line["part"] = point.path[len(point.root.path) + 1 :]
-    if max_tokens:
-        line["capped"] = max_tokens
-    if forced:
-        line["even"] = True
-    return line
-
-
 def _near(a: float, b: float) -> bool:
     """Prices so near that the plans that are best at one will do at the other."""
     return a <= NEAR * b and b <= NEAR * a
@@ -1160,23 +1063,3 @@ def _near(a: float, b: float) -> bool:
 def _advance(point: Point) -> tuple[bool, int]:
     """Order of service: open chains, the most advanced first, then the others."""
     return (not point.chain, point.legs if point.chain else 0)
-
-
-def _home(point: Point) -> str:
-    """The nearest chain hold up the path."""
-    at: Point | None = point
-    while at is not None:
-        if at.chain:
-            return at.chain
-        at = at.parent
-    return ""
-
-
-def _amounts(cost: Cost) -> list[int]:
-    return [cost.tok, cost.outtok, cost.usd, cost.ms]
-
-
-def _per_copy(worst: Cost, copies: int) -> Cost:
-    if copies == 1:
-        return worst
-    return Cost(-(-worst.tok // copies), -(-worst.outtok // copies), -(-worst.usd // copies), worst.ms)

@@ -94,6 +94,7 @@ class Market:
         self._seen = Experience(priced=setting.policy.priced)
         self._beside = HoldOut(setting)
         self._steps = 0
+        self._written: dict[str, float] = {}  # the state of the pricing as the journal knows it
         self._elapsed = 0  # milliseconds, at the last step
         self._pending = 0  # milliseconds that calls under way are expected to take of the run
         self._refused_at = (0.0, -1)
@@ -135,7 +136,10 @@ class Market:
             if not self._round(elapsed_ms) and (self.flight or not self._unblock()):
                 break
         calls, self._new = self._new, []
-        self.lines.append(("step", {"ops": self._ops, "pricing": self.setting.pricing.state()}))
+        pricing = self.setting.pricing.state()
+        if self._ops or pricing != self._written:  # a step in which nothing was decided is not worth a line
+            self.lines.append(("step", {"ops": self._ops, "pricing": pricing}))
+            self._written = pricing
         self._ops = []
         return calls
 
@@ -979,6 +983,7 @@ class Market:
         for op in body["ops"]:
             self._repeat(op)
         self.setting.pricing.restore(body["pricing"])
+        self._written = body["pricing"]
         self._new.clear()
         self._ops.clear()
         self.lines.clear()

@@ -136,7 +136,7 @@ def exit_code(summary: "Summary", *, refused: int) -> int:
     if summary.end == "interrupted":
         return exits.INTERRUPTED
     outcomes: Mapping[str, int] = summary.outcomes
-    if outcomes.get("out_of_budget"):
+    if outcomes.get("out_of_budget") or summary.end == "overdrawn":
         return exits.SPENT
     failed = refused or outcomes.get("failed") or outcomes.get("no_answer_found")
     return exits.ROWS_FAILED if failed else exits.DONE

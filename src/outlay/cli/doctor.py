@@ -54,7 +54,7 @@ def call(args: argparse.Namespace) -> int:
     chart = Chart(
         variables={name: bool(environ.get(name)) for name in names},
         seen=seen,
-        notes=_notes(settings, seen, environ),
+        notes=(*_notes(settings, seen, environ), *_walls()),
         problems=tuple(_problems(settings, found, seen)),
         command=_command(args, seen),
     )
@@ -98,6 +98,18 @@ def _problems(settings: "Settings", found: "list[Target]", seen: "tuple[Seen, ..
                 if report.stopped and BUDGET_SPENT not in report.stopped
             ]
     return made
+
+
+def _walls() -> tuple[str, ...]:
+    """What an answer that is run by a check may do here: each wall is tried, not believed."""
+    from outlay.engines.checker import in_force
+
+    walls = in_force()
+    still = [f"{wall.name}: {wall.otherwise}" for wall in walls if not wall.holds]
+    if not still:
+        return (f"checks that run answers: all {len(walls)} walls around them hold on this machine",)
+    held = f"checks that run answers: {len(walls) - len(still)} of {len(walls)} walls hold on this machine"
+    return (f"{held}; open are {'; '.join(still)}",)
 
 
 def _why(stopped: str) -> str:

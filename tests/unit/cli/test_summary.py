@@ -120,6 +120,7 @@ def test_the_summary_as_json_is_in_units_of_the_user():
         ("spent", {"answered": 3, "out_of_budget": 1}, 1, exits.SPENT),
         ("no_gain", {"answered": 3, "failed": 1}, 0, exits.ROWS_FAILED),
         ("no_gain", {"answered": 3}, 1, exits.ROWS_FAILED),
+        ("overdrawn", {"answered": 3}, 0, exits.SPENT),
         ("interrupted", {"out_of_budget": 3, "failed": 1}, 1, exits.INTERRUPTED),
     ],
 )

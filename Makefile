@@ -9,7 +9,7 @@ run: .venv/core.stamp
 	$(BIN)/outlay demo
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -q -n auto $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check

@@ -1,7 +1,9 @@
 """The parts of a run, which the Python API and the command line share: settings to arms, engines, checks and a job."""
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from outlay.config import Endpoint, Settings, arms_for, is_address, model_name
@@ -71,6 +73,7 @@ def job_of(
         seed=settings.seed,
         abstain=settings.abstain,
         input_digest=digest,
+        check_files=files_digest(checks),
         checks={
             prompt.id: everywhere | {check.arm.name for check in looking if prompt.id in check.covers}
             for prompt in prompts
@@ -199,6 +202,13 @@ def _check(check: CheckFunction | str, name: str, prompts: Sequence[Prompt]) -> 
         name, f"check {name}", temperature=0.0, deterministic=True, max_tokens=0, price=FREE, role="check"
     )
     return Check(arm, looks, covers)
+
+
+def files_digest(checks: Sequence[CheckFunction | str]) -> str:
+    """Of the files that checks name: a verdict of another version of a check is not a verdict of this one."""
+    named = [Path(part) for check in checks if isinstance(check, str) for part in check.split(":")]
+    files = [path.read_bytes() for path in named if path.suffix and path.is_file()]
+    return hashlib.sha256(b"\0".join(files)).hexdigest()[:16] if files else ""
 
 
 def _short_names(checks: Sequence[CheckFunction | str]) -> list[str]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from outlay.config import show_amount
 from outlay.driver.job import Compared, Job, Line
 from outlay.market import DEADLINE, Market
 from outlay.types import FREE, Cost
 
 
-def looked_at(market: Market, job: Job) -> bool:
+def checked(market: Market, job: Job) -> bool:
     """Whether a check spoke at all: one that only fails has checked nothing."""
     checks = {arm.name for arm in job.arms if arm.role == "check"}
-    return any(
-        line["arm"] in checks and "error" not in line for settled in market.settled for line in settled.lines
-    )
+    lines = (line for settled in market.settled for line in settled.lines)
+    return any(line["arm"] in checks and line.get("verdict") is not None for line in lines)
 
 
 def compared(market: Market, job: Job) -> Compared | None:
@@ -52,6 +52,20 @@ def totals(market: Market) -> tuple[Line, ...]:
     return tuple(sorted(lines, key=lambda line: -line.cost.tok))
 
 
+def _under_way(market: Market) -> str:
+    """What calls that were given up may still cost."""
+    count = len(market.flight)
+    if not count:
+        return ""
+    held = ", ".join(
+        show_amount(unit, getattr(market.ledger.held, unit))
+        for unit in market.setting.budget.limits()
+        if unit != "s" and getattr(market.ledger.held, unit)
+    )
+    most = f", up to {held}" if held else ""
+    return f"; {count} calls were under way: those that had been sent may be billed and will be charged then{most}"
+
+
 def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[str, str]:
     """Which end was reached, and the sentence that says so."""
     limits = job.budget.limits()
@@ -68,7 +82,7 @@ def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[s
             "excess is booked"
         )
     if not finished:
-        return "interrupted", "interrupted; give the same command again to go on"
+        return "interrupted", f"interrupted; give the same command again to go on{_under_way(market)}"
     late = job.budget.ms is not None and elapsed_ms >= job.budget.ms
     if late or any(settled.reason == DEADLINE for settled in market.settled):
         return "deadline", "the time was up"

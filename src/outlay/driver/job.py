@@ -23,6 +23,7 @@ class Job:
         directory: Where the run lives; None keeps it in memory.
         abstain: Answers believed less than this are left out.
         input_digest: Of the input, so that another input refuses to resume.
+        check_files: A digest of the files that the checks are in, so that other checks refuse to resume.
         checks: For each prompt id the check arms that exist for it; None where all exist for all.
         price: A fixed price in worth per output token, instead of one that meets the budget.
         known: Sensitivity and specificity of verdict arms, where they are known.
@@ -43,6 +44,7 @@ class Job:
     seed: int = 0
     abstain: float = 0.0
     input_digest: str = ""
+    check_files: str = ""
     checks: Mapping[str, frozenset[str]] | None = None
     price: float | None = None
     same: Callable[[str, str], bool] | None = None

@@ -20,9 +20,10 @@ import msgspec
 
 from outlay import journal as journals
 from outlay.driver.begin import distinct, fingerprint, setting
-from outlay.driver.closing import compared, ending, looked_at, totals, troubles
+from outlay.driver.closing import checked, compared, ending, totals, troubles
 from outlay.driver.job import Job, Progress, Summary
 from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
+from outlay.driver.sound import looked_at
 from outlay.engines.base import Engine
 from outlay.errors import EngineError, ResumeError
 from outlay.journal import Journal, JournalLine
@@ -409,7 +410,7 @@ class _Run:
         return Summary(
             len(job.prompts), outcomes, market.ledger.spent, job.budget, self.elapsed_ms(), end, sentence,
             totals(market), sum(given) / len(given) if given else 0.0,
-            looked_at(market, job), market.ledger.overdraft, market.gave_up,
+            checked(market, job), market.ledger.overdraft, market.gave_up,
             sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory, troubles(market),
             compared(market, job),
         )  # fmt: skip
@@ -421,9 +422,7 @@ def _most(held: Cost, why: str, *, again: bool = False) -> Delivery:
 
 
 async def _complete(engine: Engine, calls: list[Call]) -> list[Delivery]:
-    deliveries = await engine.complete(calls)
-    assert len(deliveries) == len(calls), f"{len(calls)} calls, {len(deliveries)} deliveries"
-    return deliveries
+    return looked_at(calls[0].arm.engine, calls, await engine.complete(calls))
 
 
 async def run_job(

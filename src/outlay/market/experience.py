@@ -15,7 +15,7 @@ SELDOM = 4.0
 REMEMBERED = 3000
 """Points of a class that are kept for learning."""
 SILENT = 6
-"""Replies without a verdict, and none with one, after which a judge is asked no more."""
+"""Replies without a verdict, and none with one, after which a judge is asked no more; likewise checks that fail."""
 
 
 @final
@@ -28,7 +28,7 @@ class Experience:
         self._learn_at = FIRST_LEARNING
         self._records: dict[int, deque[Point]] = {}
         self._fresh: dict[int, float] = {}
-        self._spoken: dict[str, tuple[int, int]] = {}  # of judges: verdicts, and replies without one
+        self._spoken: dict[str, tuple[int, int]] = {}  # of judges and checks: verdicts, and none
 
     def due(self) -> bool:
         """Whether enough came back since the last learning."""
@@ -66,12 +66,21 @@ class Experience:
         return {klass: self._fresh[klass] + later * number / weight for klass, number in seen.items()}
 
     def heard(self, arm: Arm, value: bool | None) -> None:
-        """A verdict came back, or a reply without one."""
+        """A verdict came back, or a reply without one. A check that does not apply costs nothing and may yet speak."""
         self.told += 1
-        if arm.role == "judge":
-            said, silent = self._spoken.get(arm.name, (0, 0))
-            self._spoken[arm.name] = (said + (value is not None), silent + (value is None))
+        if arm.role == "judge" or value is not None:
+            self._count(arm, value is not None)
+
+    def failed(self, arm: Arm) -> None:
+        """A verdict did not come back."""
+        self._count(arm, said=False)
+
+    def _count(self, arm: Arm, said: bool) -> None:
+        spoken, silent = self._spoken.get(arm.name, (0, 0))
+        self._spoken[arm.name] = (spoken + said, silent + (not said))
 
     def mute(self) -> set[str]:
-        """Judges that say neither yes nor no time after time: they cost, and nothing is learned."""
+        """Judges that say neither yes nor no time after time, and checks that only fail: what is bought for their
+        sake is bought for nothing.
+        """
         return {name for name, (said, silent) in self._spoken.items() if silent >= SILENT and not said}

@@ -571,6 +571,7 @@ class Market:
                 value = offer.read(completion)
                 point.add_verdict(offer, slot, value, completion.text)
                 self._seen.heard(call.arm, value)
+                line["verdict"] = value
                 if offer.kind == "check" and completion.text:
                     line["message"] = completion.text[:MESSAGE]
             else:
@@ -584,6 +585,8 @@ class Market:
             triple = (offer.kind, offer.arm, offer.about)
             point.lost[triple] = point.lost.get(triple, 0) + call.n
         else:
+            if offer.effect == "verdict":
+                self._seen.failed(call.arm)
             point.fail(offer, delivery.error)
         point.flight = 0
         self._go_on(point)

@@ -27,7 +27,7 @@ def test_it_says_what_was_found_and_where_it_lies(
 ):
     out = tmp_path / "made" / "mine.jsonl.gz"
     assert main(["import", str(source), "-o", str(out)]) == 0
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr().out.split())  # long paths are wrapped
     for words in (
         "boinf",
         "cheap, dearest (cheap to dear)",
@@ -35,7 +35,7 @@ def test_it_says_what_was_found_and_where_it_lies(
         "marks of 6 draws",
         "mine_prompts.jsonl",
     ):
-        assert words in said
+        assert "".join(words.split()) in said
     made = load(out)
     assert [arm.name for arm in made.arms] == ["cheap", "dearest"]
     assert made.complete
@@ -87,3 +87,40 @@ def test_without_a_name_it_is_not_begun(source: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["import", str(source)])
     assert "required: -o" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("name", ["answers.jsonl", "folder/../answers.jsonl"])
+def test_it_never_writes_onto_what_it_reads(
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    force: list[str],
+):
+    monkeypatch.chdir(source.parent)
+    Path("folder").mkdir()
+    held = source.read_bytes()
+    assert main(["import", "answers.jsonl", "-o", name, *force]) == 2
+    assert "belongs to what is read (answers.jsonl); give -o another name" in capsys.readouterr().err
+    assert source.read_bytes() == held
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(source: Path, capsys: pytest.CaptureFixture[str]):
+    keep, prompts = source.with_name("keep.jsonl"), source.with_name("keep_prompts.jsonl")
+    for there in (keep, prompts):
+        there.write_text("kept")
+        assert main(["import", str(source), "-o", str(keep)]) == 2
+        assert f"would replace {there}, which is there already" in capsys.readouterr().err
+        assert there.read_text() == "kept"
+        there.unlink()
+    keep.write_text("old")
+    assert main(["import", str(source), "-o", str(keep), "--force"]) == 0
+    assert load(keep).complete
+
+
+def test_a_folder_that_is_read_keeps_its_files(source: Path, capsys: pytest.CaptureFixture[str]):
+    held = source.read_bytes()
+    assert main(["import", str(source.parent), "-o", str(source), "--force"]) == 2
+    assert "give -o another name" in capsys.readouterr().err
+    assert source.read_bytes() == held

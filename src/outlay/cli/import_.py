@@ -67,6 +67,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "-o", dest="output", type=Path, required=True, metavar="NAME.jsonl.gz",
         help="the recording; also .jsonl and .parquet. NAME_prompts and NAME_labels go beside it",
     )  # fmt: skip
+    group.add_argument("--force", action="store_true", help="replace files of that name; never what is read")
     shared.end(group, "what was found")
 
 
@@ -74,9 +75,14 @@ def call(args: argparse.Namespace) -> int:
     """Do it, and return the exit code."""
     from outlay.cli import recorded
     from outlay.study import recording_files, recordings
-    from outlay.study.recording import stem
 
-    stem(args.output)  # a bad name is told before a long reading
+    # before a long reading
+    recording_files.spare(
+        args.output,
+        recording_files.with_siblings([*args.source, *filter(None, [args.input])]),
+        replace=args.force,
+        remedy="give -o another name, or add --force to replace it",
+    )
     made = recordings.load(args.source, _options(args))
     written = recording_files.write(args.output, made.rows, labels=made.labels, prompts=made.prompts)
     return recorded.show(written, first=[("read as", made.shape)], notes=made.notes, as_json=args.json)

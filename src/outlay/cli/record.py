@@ -82,6 +82,14 @@ def call(args: argparse.Namespace) -> int:
     if args.draws < 1:
         raise UsageError(f"--draws {args.draws}: give a number of at least 1")
     directory = args.recording.with_name(f"{stem(args.recording)}.outlay")
+    resumed = (directory / "journal.db").exists()
+    read = [] if args.file == "-" else [Path(args.file)]
+    recording_files.spare(
+        args.recording,
+        read if resumed else recording_files.with_siblings(read),
+        replace=resumed,
+        remedy=f"there is no run in {directory} to go on with: give -o another name, or move the file away",
+    )
     settings = replace(
         settings_from(args), policy=f"every:{args.draws}", strategy="best_of", directory=directory
     )

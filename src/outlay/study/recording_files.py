@@ -9,7 +9,7 @@ import msgspec
 
 from outlay.engines.recorded import Row
 from outlay.errors import UsageError
-from outlay.study.recording import Label, sibling, stem, text_of
+from outlay.study.recording import SUFFIXES, Label, sibling, stem, text_of
 
 
 def write(
@@ -33,17 +33,70 @@ def write(
     Raises:
         UsageError: The name ends otherwise, there is no draw, or `outlay[parquet]` is not installed.
     """
-    suffix = path.name.removeprefix(stem(path))
+    _, marked, asked = places(path)
     if not _put(path, rows):
         raise UsageError(f"there is no draw to write to {path.name}")
-    marked, asked = sibling(path, "labels", suffix), sibling(path, "prompts", ".jsonl")
     return (path, *([marked] * _put(marked, labels)), *([asked] * _put(asked, prompts)))
+
+
+def places(path: Path) -> tuple[Path, Path, Path]:
+    """Where a recording, its labels and its prompts go.
+
+    Raises:
+        UsageError: The name ends otherwise than a recording's.
+    """
+    suffix = path.name.removeprefix(stem(path))
+    return path, sibling(path, "labels", suffix), sibling(path, "prompts", ".jsonl")
+
+
+def spare(path: Path, inputs: Iterable[Path], *, replace: bool, remedy: str) -> None:
+    """Refuse a recording that would destroy what is read, or what was there before.
+
+    Args:
+        path: The recording that is to be written.
+        inputs: Files and folders that are read.
+        replace: Whether files of the recording that are there already may be replaced.
+        remedy: What to do where they may not.
+
+    Raises:
+        UsageError: A file would be lost; names it.
+    """
+    read = tuple(inputs)
+    for place in places(path):
+        for file in (place, _part(place)):
+            if any(_same(one, file) or (one.is_dir() and _within(file, one)) for one in read):
+                raise UsageError(
+                    f"-o {path} would write onto {file}, which is read or belongs to what is read; "
+                    "give -o another name"
+                )
+        if place.exists() and not replace:
+            raise UsageError(f"-o {path} would replace {place}, which is there already; {remedy}")
+
+
+def with_siblings(inputs: Iterable[Path]) -> tuple[Path, ...]:
+    """Files and folders, with the labels and prompts that are there beside recordings among them."""
+    given = tuple(inputs)
+    named = (one for one in given if one.name.endswith(SUFFIXES) and one.name not in SUFFIXES)
+    beside = (sibling(one, what, end) for one in named for what in ("labels", "prompts") for end in SUFFIXES)
+    return (*given, *filter(Path.exists, beside))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _within(file: Path, folder: Path) -> bool:
+    return file.exists() and file.resolve().is_relative_to(folder.resolve())
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def _put(path: Path, rows: Iterable[Any]) -> bool:
     """Write a file; without any row there is none, and an older one goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = _part(path)
     try:
         made = _PUT.get(path.suffix, _lines)(part, rows)
         if made:

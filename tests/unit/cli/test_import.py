@@ -102,7 +102,7 @@ def test_it_never_writes_onto_what_it_reads(
     Path("folder").mkdir()
     held = source.read_bytes()
     assert main(["import", "answers.jsonl", "-o", name, *force]) == 2
-    assert "belongs to what is read (answers.jsonl); give -o another name" in capsys.readouterr().err
+    assert f"would write onto {Path(name)}, which is read" in capsys.readouterr().err
     assert source.read_bytes() == held
 
 
@@ -124,3 +124,11 @@ def test_a_folder_that_is_read_keeps_its_files(source: Path, capsys: pytest.Capt
     assert main(["import", str(source.parent), "-o", str(source), "--force"]) == 2
     assert "give -o another name" in capsys.readouterr().err
     assert source.read_bytes() == held
+
+
+def test_prompts_beside_a_source_stay_as_they_are(source: Path, capsys: pytest.CaptureFixture[str]):
+    prompts = source.with_name("answers_prompts.jsonl")
+    prompts.write_text("kept")
+    assert main(["import", str(source), "-o", f"{source}.gz", "--force"]) == 2
+    assert f"would write onto {prompts}" in capsys.readouterr().err
+    assert prompts.read_text() == "kept"

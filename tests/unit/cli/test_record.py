@@ -108,3 +108,49 @@ def test_what_means_nothing_is_refused(
 ):
     assert record(*options) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("tasks.jsonl", "tasks.jsonl"),
+        ("mine_prompts.jsonl", "mine.jsonl"),
+        ("mine_labels.jsonl.gz", "mine.jsonl.gz"),
+        ("mine.jsonl.part", "mine.jsonl"),
+        ("mine.jsonl", "../{folder}/mine.jsonl"),
+    ],
+)
+def test_it_never_writes_onto_what_it_reads(
+    tasks: Path, capsys: pytest.CaptureFixture[str], given: str, name: str
+):
+    tasks.rename(given)
+    held = Path(given).read_bytes()
+    name = name.format(folder=tasks.parent.name)
+    assert main(["record", given, "--budget", "9ktok", "-o", name]) == 2
+    said = capsys.readouterr().err
+    assert given in said
+    assert "give -o another name" in said
+    assert Path(given).read_bytes() == held
+    assert not list(Path().glob("*.outlay"))
+
+
+def test_a_recording_is_replaced_only_by_the_run_that_wrote_it(
+    tasks: Path, capsys: pytest.CaptureFixture[str]
+):
+    Path("mine_labels.jsonl.gz").write_text("kept")
+    assert record("--draws", "1") == 2
+    assert "would replace mine_labels.jsonl.gz, which is there already" in capsys.readouterr().err
+    assert Path("mine_labels.jsonl.gz").read_text() == "kept"
+    Path("mine_labels.jsonl.gz").unlink()
+    assert record("--draws", "1", "--quiet") == 0
+    first = Path("mine.jsonl.gz").read_bytes()
+    assert record("--draws", "1", "--quiet") == 0
+    assert Path("mine.jsonl.gz").read_bytes() == first
+
+
+def test_a_recording_may_have_the_name_of_its_input_with_another_ending(tasks: Path):
+    for _ in range(2):
+        assert (
+            main(["record", "tasks.jsonl", "--budget", "9ktok", "--draws", "1", "-o", "tasks.jsonl.gz"]) == 0
+        )
+    assert len(load("tasks.jsonl.gz").prompts) == 4

@@ -5,10 +5,11 @@ purpose, in a diff, or not at all.
 """
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
+
+from outlay.cli.commands import COMMANDS
 
 PROGRAM = Path(sys.executable).parent / "outlay"
 FOLDER = Path(__file__).parent / "cli"
@@ -16,10 +17,7 @@ FOLDER = Path(__file__).parent / "cli"
 
 def help_texts() -> dict[str, str]:
     """The help of `outlay` and of each of its commands, by the name of the file that freezes it."""
-    top = _help()
-    commands = re.search(r"\{([\w,-]+)\}", top)
-    names = commands.group(1).split(",") if commands else []
-    return {"outlay.txt": top} | {f"{name}.txt": _help(name) for name in names}
+    return {"outlay.txt": _help()} | {f"{name}.txt": _help(name) for name in COMMANDS}
 
 
 def _help(*command: str) -> str:

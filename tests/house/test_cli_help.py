@@ -14,4 +14,5 @@ DOCS = Path(__file__).parents[2] / "docs"
 )
 def test_help_is_the_frozen_one():
     frozen = {page.name: page.read_text() for page in (DOCS / "cli").glob("*.txt")}
+    assert {"outlay.txt", "run.txt", "import.txt"} < frozen.keys(), "a page for every command"
     assert runpy.run_path(str(DOCS / "freeze_cli.py"))["help_texts"]() == frozen

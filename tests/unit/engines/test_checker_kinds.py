@@ -74,6 +74,9 @@ def test_every_form_that_errors_name_is_read_as_its_kind(tmp_path: Path, monkeyp
         ("schema:no.json", "no file no.json"),
         ("tests:no.py", "no file no.py"),
         ("0s:tests:unit", "no time at all"),
+        ("99999999s:regex:^4", "above one day; write at most 86400s"),
+        ("86400.5s:regex:^4", "above one day"),
+        ("9" * 400 + "s:regex:^4", "above one day"),
     ],
 )
 def test_a_spec_that_means_nothing_says_what_to_write(spec: str, words: str):

@@ -109,6 +109,8 @@ FORMS: Final = (
     *("tests:FIELD", "tests:FILE.py", "command:COMMAND"),
 )
 
+LONGEST_S: Final = 86_400
+"""Of a time limit: one day. What waits for a process takes no number of any size."""
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)s:(.*)", re.DOTALL)
 
 
@@ -129,4 +131,8 @@ def spec_of(text: str) -> Spec:
         spec = _function(rest)
     if timed and float(timed[1]) <= 0:
         raise CheckError(f"check {text!r} has no time at all; write 30s: for thirty seconds")
+    if timed and float(timed[1]) > LONGEST_S:
+        raise CheckError(
+            f"check {text!r} has a time limit above one day; write at most {LONGEST_S}s, or leave the limit out"
+        )
     return spec._replace(text=text, timeout_s=float(timed[1]) if timed else None)

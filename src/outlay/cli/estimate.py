@@ -170,6 +170,13 @@ def _buys(plan: Plan) -> RenderableType:
     made = table("model", *(f"answers a prompt, by {unit}" for unit in limits), right="bcdef")
     for offer in plan.offers:
         counts = (answers_each(plan, offer, unit) for unit in limits)
-        cells = ("no limit" if count is None else f"{count:,.2g}" for count in counts)
+        cells = ("no limit" if count is None else _plainly(count) for count in counts)
         made.add_row(escape(offer.model), *cells)
     return made
+
+
+def _plainly(number: float) -> str:
+    """Two digits below ten and whole above, without an exponent."""
+    if number >= 10:
+        return f"{number:,.0f}"
+    return f"{number:.2g}" if number >= 0.01 else "under 0.01"

@@ -55,3 +55,18 @@ def test_a_plan_as_json_is_data_alone(file: str, capsys: pytest.CaptureFixture[s
     plan = json.loads(capsys.readouterr().out)
     assert (plan["prompts"], plan["refused_rows"], plan["estimated"]) == (2, 1, True)
     assert plan["one_answer_each"][0]["expected"]["tok"] > 0
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"), [("10Mtok", "{:,.0f}"), ("2ktok", "{:.2g}"), ("1tok", "under 0.01")]
+)
+def test_answers_a_prompt_are_plain_numbers(
+    file: str, capsys: pytest.CaptureFixture[str], budget: str, words: str
+):
+    plan = estimate(file, Settings(budget=parse_budget(budget)))
+    each = answers_each(plan, plan.offers[0], "tok")
+    assert main(["plan", file, "--budget", budget]) == 0
+    bought = capsys.readouterr().out.partition("of one model alone")[2]
+    assert f" {words.format(each)}\n" in bought
+    assert "e+" not in bought
+    assert "e-" not in bought

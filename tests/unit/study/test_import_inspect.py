@@ -274,3 +274,27 @@ def test_damaged_logs_and_logs_without_samples_are_told(tmp_path: Path):
     odd = log(tmp_path / "c.json", [sample(1, "4") | {"epoch": "one"}])
     with pytest.raises(UsageError, match="cannot be read as a log of Inspect"):
         read(odd)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".eval"])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("error", "ended with an error"), ("cancelled", "was cancelled"), ("started", "has not ended")],
+)
+def test_a_log_that_is_not_whole_by_its_own_word_is_noted(
+    tmp_path: Path, status: str, words: str, suffix: str
+):
+    path = log(tmp_path / "whole.json", [sample(1, "It is 4.")])
+    head = json.loads(path.read_text()) | {"status": status}
+    head["eval"] |= {"dataset": {"name": "sums", "samples": 3}, "config": {"epochs": 2}}
+    path = tmp_path / f"broken{suffix}"
+    if suffix == ".json":
+        path.write_text(json.dumps(head))
+    else:
+        (one,) = head.pop("samples")
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("header.json", json.dumps(head))
+            archive.writestr("samples/1_epoch_1.json", json.dumps(one))
+    notes = read(path).notes
+    assert notes[0] == f"{path.name}: the log says that it {words}: 1 of 6 samples are there"
+    assert not any("the log says" in note for note in read(tmp_path / "whole.json").notes)

@@ -105,12 +105,31 @@ class Config(msgspec.Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
+class Dataset(msgspec.Struct, frozen=True):
+    """What was asked: how many samples."""
+
+    samples: int | None = None
+
+
+class Repeats(msgspec.Struct, frozen=True):
+    """How often each sample was asked."""
+
+    epochs: int | None = None
+
+
 class Spec(msgspec.Struct, frozen=True):
     """What was run."""
 
     task: str
     model: str
     model_generate_config: Config = Config()
+    dataset: Dataset = Dataset()
+    config: Repeats = Repeats()
+
+    @property
+    def meant(self) -> int | None:
+        """How many samples a whole log holds, all epochs together; None where it does not say."""
+        return None if self.dataset.samples is None else self.dataset.samples * (self.config.epochs or 1)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -120,10 +139,11 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A log without its samples."""
+    """A log without its samples; one whose status is unsaid was not ended."""
 
     eval: Spec
     plan: Plan = Plan()
+    status: str = "started"
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -131,6 +151,7 @@ class Whole(msgspec.Struct, frozen=True):
 
     eval: Spec
     plan: Plan = Plan()
+    status: str = "started"
     samples: list[Sample] | None = None
 
 
@@ -161,7 +182,7 @@ def read(path: Path) -> Log:
         whole = _decoded(path.read_bytes(), Whole, path.name)
         if not whole.samples:
             raise UsageError(f"{path} has no samples: it was written without them; give the whole log")
-        return Log(path, Header(whole.eval, whole.plan), iter(whole.samples))
+        return Log(path, Header(whole.eval, whole.plan, whole.status), iter(whole.samples))
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:

@@ -26,6 +26,8 @@ TAKES: Final = frozenset({"answer", "scorer", "checks"})
 
 MARKS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """Words that Inspect's own metrics read as numbers."""
+ENDED: Final = {"error": "ended with an error", "cancelled": "was cancelled", "started": "has not ended"}
+"""What a log's status says where it is not `success`."""
 FINISH: Final = {"max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
 ATTACHED: Final = "attachment://"
 
@@ -55,7 +57,8 @@ def load(sources: Sequence[Path], options: Options) -> Imported:
         _draw(one, ids[at], arms[one.log.path], kinds[one.log.path], scorer, options.checks)
         for at, one in enumerate(found)
     )
-    return assembled("Inspect", draws, prompts, _notes(found, scorer, scorers, options), options)
+    notes = [*_unfinished(logs, found), *_notes(found, scorer, scorers, options)]
+    return assembled("Inspect", draws, prompts, notes, options)
 
 
 class One(NamedTuple):
@@ -78,6 +81,16 @@ def _scores(sample: Sample) -> dict[str, Score]:
     if sample.scores is not None:
         return sample.scores
     return {} if sample.score is None else {"score": sample.score}
+
+
+def _unfinished(logs: Sequence[Log], found: Sequence[One]) -> Iterator[str]:
+    """Logs that say of themselves that they are not whole."""
+    for log in logs:
+        if (said := ENDED.get(log.header.status)) is None:
+            continue
+        there, meant = sum(one.log is log for one in found), log.header.eval.meant
+        count = f"{there:,} samples" if meant is None else f"{there:,} of {meant:,} samples"
+        yield f"{log.path.name}: the log says that it {said}: {count} are there"
 
 
 def _notes(found: Sequence[One], scorer: str, scorers: Sequence[str], options: Options) -> Iterator[str]:

@@ -62,7 +62,9 @@ def _run(args: argparse.Namespace) -> int:
     try:
         return int(args.call(args))
     except OutlayError as error:
-        print(f"outlay: {error}", file=sys.stderr)
+        from outlay.cli.console import harmless
+
+        print(f"outlay: {harmless(error)}", file=sys.stderr)
         if isinstance(error, UsageError | ResumeError | CheckError):
             return exits.USAGE
         return exits.UPSTREAM if isinstance(error, UpstreamError) else exits.FAILURE

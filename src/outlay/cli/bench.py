@@ -119,9 +119,7 @@ def row_of(made: "Report") -> dict[str, object]:
 
 
 def _print(made: "Report") -> None:
-    from rich.markup import escape
-
-    from outlay.cli.console import count, out, table
+    from outlay.cli.console import count, escape, out, table
 
     console = out()
     unit = "" if made.unit == "usd" else f", {made.unit}"
@@ -151,7 +149,7 @@ def _name(made: "Report", line: "Line") -> str:
 
 
 def _labelled(made: "Report", line: "Line") -> tuple[str, ...]:
-    from rich.markup import escape
+    from outlay.cli.console import escape
 
     assert line.right is not None
     assert line.points is not None
@@ -167,7 +165,7 @@ def _labelled(made: "Report", line: "Line") -> tuple[str, ...]:
 
 
 def _unlabelled(made: "Report", line: "Line") -> tuple[str, ...]:
-    from rich.markup import escape
+    from outlay.cli.console import escape
 
     low, high = (f"{x:.0%}" for x in (line.same.low, line.same.high))
     return (

@@ -8,13 +8,12 @@ from importlib.metadata import version
 from typing import Any, Final, final
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from outlay.cli import exits
 from outlay.cli.checkup import FEW, Seen
-from outlay.cli.console import count, facts
+from outlay.cli.console import count, escape, facts
 from outlay.config import show_amount
 from outlay.config.prices import per_million
 from outlay.engines.http.asking import BUDGET_SPENT
@@ -177,7 +176,7 @@ def _endpoint(seen: Seen) -> list[tuple[str, str]]:
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     servers = ", ".join(dict.fromkeys(one.server for one in seen.listed if one.server))
     key = "sent, and not refused" if seen.key_set else "none is asked for"
-    rows = [("answers", f"yes{f'; it is {servers}' if servers else ''}")]
+    rows = [("answers", f"yes{f'; it is {escape(servers)}' if servers else ''}")]
     rows += [("key", key), (count(len(names), "model"), escape(listed) or "none")]
     if len(names) > FEW and not seen.reports and not seen.failed:
         rows.append(("", "[dim]none was asked: name those to use, cheap to dear: --models A,B[/]"))

@@ -198,4 +198,6 @@ def budget_of(texts: Sequence[str] | None) -> Budget:
 
 def to_stderr(text: str) -> None:
     """Progress, where results go to standard output."""
-    print(text, file=sys.stderr)
+    from outlay.cli.console import harmless
+
+    print(harmless(text), file=sys.stderr)

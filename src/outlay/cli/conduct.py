@@ -30,8 +30,10 @@ class Ended(NamedTuple):
 
 def conduct(prepared: Prepared, *, quiet: bool = False, as_json: bool = False) -> int:
     """Run, show, and return the exit code."""
+    from outlay.cli.console import harmless
+
     for warning in prepared.rows.warnings:
-        print(f"outlay: {warning}", file=sys.stderr)
+        print(f"outlay: {harmless(warning)}", file=sys.stderr)
     write_errors(prepared.directory, prepared.rows.errors)
     ended = perform(prepared, quiet=quiet)
     grades = graded(prepared, ended.answers) if prepared.settings.grade else None
@@ -105,9 +107,7 @@ def graded(prepared: Prepared, answers: Sequence[Answer]) -> "Grades | None":
 
 def show(prepared: Prepared, ended: Ended, grades: "Grades | None") -> None:
     """The closing summary, and what to do next."""
-    from rich.markup import escape
-
-    from outlay.cli.console import out
+    from outlay.cli.console import escape, out
     from outlay.cli.summary import render
 
     console = out()

@@ -1,11 +1,22 @@
 """Where people read: rich consoles that keep to plain text where nobody looks at a terminal."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from rich import box
 from rich.console import Console
+from rich.markup import escape as without_markup
 from rich.table import Table
 
 WIDTH = 100
 """Columns where there is no terminal to ask."""
+CONTROL: Final = tuple(code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t")
+"""What moves the cursor, clears a terminal or begins an order to it: C0, DEL and C1."""
+_SHOWN: Final[Mapping[int, int]] = {
+    code: 0x2400 + code if code < 0x20 else 0x2421 if code == 0x7F else 0xFFFD for code in CONTROL
+}
+"""Their pictures, where Unicode has one."""
+_JSON: Final[Mapping[int, str]] = {code: f"\\u{code:04x}" for code in CONTROL}
 
 
 def out() -> Console:
@@ -22,6 +33,25 @@ def _console(console: Console) -> Console:
     if not console.is_terminal:
         console.width = WIDTH
     return console
+
+
+def harmless(text: object) -> str:
+    r"""Text from outside with control characters as pictures; newlines and tabs stay.
+
+    >>> harmless("\x1b[2Jread\r\nme")
+    '␛[2Jread\nme'
+    """
+    return str(text).replace("\r\n", "\n").translate(_SHOWN)
+
+
+def escape(text: object) -> str:
+    """Text from outside for a rich console: harmless, and not read as markup."""
+    return without_markup(harmless(text))
+
+
+def harmless_json(text: str) -> str:
+    """JSON with the control characters that JSON allows in strings written as escapes: the same data."""
+    return text.translate(_JSON)
 
 
 def table(*columns: str, right: str = "") -> Table:

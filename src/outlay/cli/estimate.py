@@ -9,10 +9,9 @@ from os import environ
 from typing import NamedTuple, final
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 
 from outlay.api.parts import BASE_URL, engines_for, priced
-from outlay.cli.console import count, facts, out, table
+from outlay.cli.console import count, escape, facts, out, table
 from outlay.config import Settings, amount_of, arms_for, model_name, show_amount
 from outlay.config.prices import no_longer, quotes, with_prices
 from outlay.engines.base import Engine

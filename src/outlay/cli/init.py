@@ -55,12 +55,10 @@ def call(args: argparse.Namespace) -> int:
     import json
     import os
 
-    from rich.markup import escape
-
     from outlay.cli import exits
     from outlay.cli.chart import seen_row, spent_sentence
     from outlay.cli.checkup import budget_of, look, targets, to_stderr
-    from outlay.cli.console import count, out, table
+    from outlay.cli.console import count, escape, out, table
     from outlay.cli.options import settings_from
     from outlay.cli.proposal import config_text, tiers, way_rows
 
@@ -148,9 +146,7 @@ def _nothing(seen: "Seen") -> "OutlayError":
     if seen.reports:
         first = seen.reports[0]
         if BUDGET_SPENT in first.stopped:
-            return BudgetError(
-                f"--budget is too small to ask {first.model}; {show_worst()} are enough"
-            )
+            return BudgetError(f"--budget is too small to ask {first.model}; {show_worst()} are enough")
         return UpstreamError(f"{first.model}: {first.stopped}; nothing was written")
     if seen.unlisted:
         return UpstreamError(seen.unlisted)

@@ -4,9 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from rich.markup import escape
-
-from outlay.cli.console import out, table
+from outlay.cli.console import escape, out, table
 from outlay.config import Settings
 from outlay.config.prices import BASE_URL, Quote, per_million, quotes
 from outlay.types import NANO, Arm, Price

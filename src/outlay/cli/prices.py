@@ -73,9 +73,8 @@ def _import(path: Path, to: Path | None, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"prices": len(made.table.rows), "left_out": made.left_out, "to": str(where)}))
         return 0
-    from rich.markup import escape
 
-    from outlay.cli.console import out
+    from outlay.cli.console import escape, out
 
     console = out()
     console.print(f"[bold]{len(made.table.rows):,}[/] prices in {escape(str(where))}", soft_wrap=True)
@@ -127,9 +126,8 @@ def _found(tables: "tuple[tuple[str, Table], ...]", words: list[str]) -> "list[t
 
 
 def _show(found: "list[tuple[str, Table, Listed]]", tables: "tuple[tuple[str, Table], ...]") -> None:
-    from rich.markup import escape
 
-    from outlay.cli.console import out, table
+    from outlay.cli.console import escape, out, table
     from outlay.config.prices import per_million
 
     made = table("name", "billed by", "in", "cached", "written", "out", "more past", "", right="cdefg")

@@ -32,12 +32,12 @@ def call(args: argparse.Namespace) -> int:
     import json
 
     from outlay.cli.answers import find, newest
+    from outlay.cli.console import harmless_json, out
 
     row = find(args.output or newest(Path()), args.id)
     if args.json:
-        print(json.dumps(row, ensure_ascii=False))
+        print(harmless_json(json.dumps(row, ensure_ascii=False)))
         return 0
-    from outlay.cli.console import out
     from outlay.cli.slip import render
 
     out().print(render(row))

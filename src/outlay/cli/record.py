@@ -71,6 +71,7 @@ def call(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from outlay.cli import conduct, recorded
+    from outlay.cli.console import harmless
     from outlay.cli.options import settings_from
     from outlay.cli.prepare import prepare
     from outlay.errors import UsageError
@@ -98,7 +99,7 @@ def call(args: argparse.Namespace) -> int:
     job = replace(prepared.job, strategy=everything(args.draws), open_points=settings.concurrency)
     prepared = replace(prepared, job=job)
     for warning in prepared.rows.warnings:
-        print(f"outlay: {warning}", file=sys.stderr)
+        print(f"outlay: {harmless(warning)}", file=sys.stderr)
     conduct.write_errors(directory, prepared.rows.errors)
     ended = conduct.perform(prepared, quiet=args.quiet)
     made = taken(directory / "journal.db", job.prompts, job.arms, args.draws)
@@ -109,7 +110,7 @@ def call(args: argparse.Namespace) -> int:
         if not args.quiet or args.json:
             recorded.show(written, first=_first(ended, made), notes=_notes(ended, made), as_json=args.json)
     else:
-        print(f"outlay: no prompt could be recorded whole; {_sentence(ended)}", file=sys.stderr)
+        print(f"outlay: no prompt could be recorded whole; {harmless(_sentence(ended))}", file=sys.stderr)
     return _exit_code(ended, made, refused=len(prepared.rows.errors))
 
 

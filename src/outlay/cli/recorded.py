@@ -4,9 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
-
-from outlay.cli.console import facts, out
+from outlay.cli.console import escape, facts, harmless_json, out
 from outlay.study import recording
 
 
@@ -22,7 +20,7 @@ def show(
     files = [str(path) for path in written]
     if as_json:
         data = {**dict(first), **data_of(made), "notes": list(notes), "files": files}
-        print(json.dumps(data, ensure_ascii=False, allow_nan=False))
+        print(harmless_json(json.dumps(data, ensure_ascii=False, allow_nan=False)))
         return 0
     told = [*first, *made.facts(), *(("note", note) for note in notes)]
     told += [("files" if at == 0 else "", name) for at, name in enumerate(files)]

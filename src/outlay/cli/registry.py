@@ -3,9 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from rich.markup import escape
-
-from outlay.cli.console import facts, out
+from outlay.cli.console import escape, facts, out
 
 
 def listed(known: Mapping[str, str], *, as_json: bool, note: str = "") -> int:

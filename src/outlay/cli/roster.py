@@ -3,9 +3,7 @@
 import asyncio
 import json
 
-from rich.markup import escape
-
-from outlay.cli.console import count, out
+from outlay.cli.console import count, escape, out
 from outlay.engines.http.asking import Line
 from outlay.engines.http.roster import served
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 
-from outlay.cli.console import facts, table
+from outlay.cli.console import escape, facts, table
 from outlay.cli.summary import OUTCOMES
 from outlay.config import show_amount
 from outlay.types import NANO

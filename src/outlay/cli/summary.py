@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
-from outlay.cli.console import count, facts, table
+from outlay.cli.console import count, escape, facts, table
 from outlay.config import amount_of, show_amount
 from outlay.types import NANO, Budget, Cost
 
@@ -43,7 +43,7 @@ def _facts(
 ) -> list[tuple[str, str]]:
     rows = [("prompts", _outcomes(summary))]
     if refused:
-        first = _plain(refused[0])
+        first = escape(refused[0])
         rows.append(
             ("refused", f"[red]{count(len(refused), 'row')}[/], see errors.jsonl; the first: {first}")
         )
@@ -61,8 +61,8 @@ def _facts(
         rows.append(("resumed", "went on from where it was; nothing was bought twice"))
     if summary.compared is not None:
         rows.append(("held out", beside(summary.compared)))
-    rows.append(("ended", _plain(summary.end_sentence)))
-    rows.extend(("trouble", _plain(trouble)) for trouble in summary.troubles)
+    rows.append(("ended", escape(summary.end_sentence)))
+    rows.extend(("trouble", escape(trouble)) for trouble in summary.troubles)
     if summary.gave_up:
         rows.append(
             (
@@ -73,7 +73,7 @@ def _facts(
     if summary.outcomes.get("answered"):
         rows.append(("confidence", _confidence(summary, labeled=grades is not None)))
     if summary.directory is not None:
-        rows.append(("answers", _plain(_answers(summary.directory))))
+        rows.append(("answers", escape(_answers(summary.directory))))
     return rows
 
 
@@ -85,7 +85,7 @@ def beside(compared: "Compared") -> str:
     cost = f"{compared.spent / compared.dearest:.0%}" if compared.dearest else "the same"
     unit = {"usd": "dollars", "tok": "tokens", "outtok": "output tokens"}[compared.unit]
     return (
-        f"same answers as always {_plain(compared.arm)} on [bold]{share:.0%}[/] [{low:.0%}, {high:.0%}] of "
+        f"same answers as always {escape(compared.arm)} on [bold]{share:.0%}[/] [{low:.0%}, {high:.0%}] of "
         f"{count(compared.prompts, 'held-out prompt')}, for [bold]{cost}[/] of its {unit}"
     ).replace("[" + f"{low:.0%}", r"\[" + f"{low:.0%}")
 
@@ -143,8 +143,8 @@ def where(summary: "Summary") -> RenderableType:
 def _line(line: "Line", total: int) -> tuple[str, ...]:
     share = f"{line.cost.tok / total:.0%}" if total else ""
     return (
-        _plain(line.kind),
-        _plain(line.arm),
+        escape(line.kind),
+        escape(line.arm),
         f"{line.purchases:,}",
         f"{line.copies:,}",
         f"{line.cost.tok:,}",
@@ -164,7 +164,7 @@ def graded(grades: "Grades") -> RenderableType:
             f"{low:.1%} – {high:.1%}",
             f"{one.confidence:.2f}",
         )
-        made.add_row(_plain(one.group), *cells, style="bold" if one is grades.all else None)
+        made.add_row(escape(one.group), *cells, style="bold" if one is grades.all else None)
     return made
 
 
@@ -227,10 +227,3 @@ def _grade_row(one: Any) -> dict[str, Any]:
         "high": high,
     }
     return row | {"mean_confidence": one.confidence}
-
-
-def _plain(text: object) -> str:
-    """Text from outside, which must not be read as markup."""
-    from rich.markup import escape
-
-    return escape(str(text))

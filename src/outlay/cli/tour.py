@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 
 from outlay.api import BASE_URL
 from outlay.cli import exits
 from outlay.cli.answers import find
 from outlay.cli.conduct import Ended, perform
-from outlay.cli.console import out
+from outlay.cli.console import escape, out
 from outlay.cli.console import table as rich_table
 from outlay.cli.countdown import applies, solves
 from outlay.cli.prepare import Prepared, prepare

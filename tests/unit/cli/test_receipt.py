@@ -1,5 +1,6 @@
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,29 @@ def test_an_endless_message_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture
     row = {**ROW, "receipt": {"purchases": [PURCHASE | {"message": "x\n" * 10_000}]}}
     assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
     assert len(capsys.readouterr().out) < 2_500
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31mred\x7f\r"
+
+
+def test_nothing_from_outside_gives_orders_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    said = [{"message": HOSTILE}, {"error": HOSTILE * 3}, {"arm": HOSTILE, "kind": HOSTILE}]
+    purchases = [PURCHASE | one for one in said]
+    row = {**ROW, "text": f"a{HOSTILE}\r\n\tb", "answer": None, "outcome": HOSTILE}
+    row["receipt"] = {"purchases": purchases, "stopped": HOSTILE}
+    run = str(written(tmp_path / "r", row))
+    for options in ((), ("--json",)):
+        assert main(["receipt", "line-1", "-o", run, *options]) == 0
+        shown = capsys.readouterr().out
+        assert not [char for char in shown if unicodedata.category(char) == "Cc" and char not in "\n\t"]
+    assert json.loads(shown) == row
+    assert main(["receipt", HOSTILE, "-o", run]) == exits.USAGE
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_control_characters_are_shown_as_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    row = {**ROW, "answer": "\x1b[2Jgone", "text": ""}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
+    assert "answer   ␛[2Jgone" in capsys.readouterr().out

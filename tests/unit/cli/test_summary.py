@@ -126,3 +126,12 @@ def test_the_summary_as_json_is_in_units_of_the_user():
 )
 def test_exit_codes(end: str, outcomes: dict[str, int], refused: int, code: int):
     assert exit_code(summary(end=end, outcomes=outcomes), refused=refused) == code
+
+
+def test_a_summary_gives_no_orders_to_the_terminal():
+    hostile = "a\x1b[2J\x9b0m\x07"
+    line = Line("sample", hostile, 1, 1, Cost(1, 1, 0, 9))
+    refused = [InputError(1, hostile, hostile, hostile)]
+    text = shown(summary(end_sentence=hostile, troubles=(hostile,), lines=(line,)), refused=refused)
+    assert "a␛[2J\N{REPLACEMENT CHARACTER}0m␇" in text
+    assert not {"\x1b", "\x9b", "\x07"} & set(text)

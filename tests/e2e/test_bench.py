@@ -1,6 +1,7 @@
 """`outlay bench` as a user starts it, on the recording that ships."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,20 @@ def test_the_shipped_recording_gives_the_figures_of_the_code_bed():
     assert lines["priced"]["cost"] <= lines["priced"]["budget"] == 30_000_000
 
 
-def test_a_person_can_read_it():
-    text = bench("--budget", "0.02usd", "--orders", "1", "--policy", "until_pass:2@small")
-    assert "164 prompts, 1,496 draws" in text
-    assert "priced, $0.0200" in text
-    assert max(map(len, text.splitlines())) <= 100
+def test_the_page_shows_what_its_command_prints():
+    page = (EXAMPLES.parent / "docs" / "bench.md").read_text(encoding="utf-8")
+    command, table = re.findall(r"(?s)```\n\$ outlay (bench .*?)\n(\d.*?)```\n", page)[0]
+    name, log, *options = command.split()
+    assert (name, log, options[:2]) == ("bench", "examples/code.jsonl.gz", ["--models", MODELS])
+    printed = bench(*options[2:])
+    assert max(map(len, printed.splitlines())) <= 100
+    shown, said = table.splitlines(), printed.splitlines()
+    assert [line for line in said if not line.startswith("priced")] == [
+        line for line in shown if not line.startswith("priced")
+    ]
+    ours = [[line for line in lines if line.startswith("priced")] for lines in (shown, said)]
+    for one, other in zip(
+        *ours, strict=True
+    ):  # another processor may round otherwise, and then buy otherwise
+        assert one[:16] == other[:16]
+        assert float(one.split()[2]) == pytest.approx(float(other.split()[2]), abs=0.02)

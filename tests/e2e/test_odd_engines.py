@@ -110,3 +110,10 @@ def test_another_version_of_a_check_does_not_go_on_with_the_verdicts_of_the_firs
     check.write_text("def passes(answer):\n    return False\n")
     with pytest.raises(ResumeError, match="files of checks was"):
         go()
+
+
+def test_nothing_more_is_bought_once_the_check_passed():
+    """However much is left: what passed the user's own check and is believed is done."""
+    result = answered(lambda answer: answer == "42")
+    assert result.spent.tok <= 30 * 15 * 3
+    assert {answer.receipt["stopped"] for answer in result} == {"your check passed"}

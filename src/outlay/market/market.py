@@ -51,6 +51,10 @@ CAUTION, CALMING = 2.0, 0.7
 what is left of that after each learning: what was spent too early cannot be taken back."""
 DEADLINE = "the deadline"
 NO_MONEY = "the budget"
+PASSED = "your check passed"
+SURE = 0.9
+"""Belief in an answer that passed a check from which nothing more is bought. A check that passes everything is learned
+to say little, and the belief in what passed it is lower."""
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 STOPPED = "the run was stopped; this is the best so far"
 SLOW_START = 32
@@ -222,6 +226,9 @@ class Market:
             point, row = points[i], offer_P[i]
             offer = self._even_offer(point, menus[i])
             forced = offer is not None
+            if offer is None and self.setting.policy.priced and point.passed(SURE):
+                self._end(point, PASSED)
+                continue
             if offer is None and row >= 0:
                 offer = menus[i][row - first_O[i]]
             if offer is None:

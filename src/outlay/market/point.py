@@ -179,6 +179,16 @@ class Point:
             return list(self.offers)
         return [offer for offer in self.offers if (offer.kind, offer.arm) not in self.failed]
 
+    def passed(self, sure: float) -> bool:
+        """Whether the leading answer is believed that much, passed a check and failed none."""
+        if self.best < sure or self.parent is not None:
+            return False
+        number = {draw.index: draw.candidate for draw in self.evidence.draws}
+        said = [
+            v.value for v in self.evidence.verdicts if v.kind == "check" and number[v.about] == self.leader
+        ]
+        return True in said and False not in said
+
     def tried(self, triple: Triple) -> int:
         """Copies that were bought and not lost."""
         return self.bought.get(triple, 0) - self.lost.get(triple, 0)

@@ -144,7 +144,8 @@ def test_what_comes_back_decides(url: str, name: str, capability: str, status: s
 
 
 EVERYTHING = "+".join(
-    f"{name}-refused" for name in ["n", "seed", "logprobs", "effort", "kwargs", "cap", "stop", "schema", "greedy"]
+    f"{name}-refused"
+    for name in ["n", "seed", "logprobs", "effort", "kwargs", "cap", "stop", "schema", "greedy"]
 )
 
 

@@ -169,8 +169,7 @@ def begun(folder: Path, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, number: signal.Signals):
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
     (tmp_path / "tests.py").write_text(SLOW)
     rows = [
         {"id": str(i), "prompt": f"Ana has {i + 3} pens, finds 2. How many?", "answer": "number"}
@@ -187,12 +186,11 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, number: signal.
         text=True,
     ) as process:
         begun(tmp_path, process)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
-    assert process.returncode == (130 if number == signal.SIGINT else -9), err
-    if number == signal.SIGINT:
-        assert json.loads(out)["end"] == "interrupted"
-        assert "finishing the calls under way" in err
+    assert process.returncode == 130, err
+    assert json.loads(out)["end"] == "interrupted"
+    assert "finishing the calls under way" in err
     summary = json.loads(outlay(*command, cwd=tmp_path).stdout)
     assert summary["resumed"]
     assert summary["spent"]["tok"] <= 8_000

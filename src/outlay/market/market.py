@@ -226,7 +226,8 @@ class Market:
             point, row = points[i], offer_P[i]
             offer = self._even_offer(point, menus[i])
             forced = offer is not None
-            if offer is None and self.setting.policy.priced and point.passed(SURE):
+            looked = all(other.kind != "check" for other in menus[i])  # every check of the user's has its say
+            if offer is None and looked and self.setting.policy.priced and point.passed(SURE):
                 self._end(point, PASSED)
                 continue
             if offer is None and row >= 0:

@@ -170,7 +170,8 @@ def market(of: Job) -> Market:
 
 
 @pytest.mark.parametrize("name", sorted(BEDS["BEDS"]))
-def test_a_replayed_market_is_in_the_same_state_after_every_step(name: str):
+def test_a_replayed_market_is_in_the_same_state_as_the_live_one(name: str):
+    """After each of the first steps, and then after every sixth: what differs once goes on to differ."""
     live, again = market(job(name, None)), market(job(name, None))
     steps = 0
     while not live.finished:
@@ -180,13 +181,14 @@ def test_a_replayed_market_is_in_the_same_state_after_every_step(name: str):
         for kind, body in told:
             again.replay(kind, body)
         steps += 1
-        held, replayed = (
-            {at: each for at, each in vars(of).items() if at not in CACHES | GIVEN | LONG}
-            for of in (live, again)
-        )
-        assert state(replayed) == state(held), f"after step {steps}"
-        assert state(again.setting.belief) == state(live.setting.belief), f"belief after step {steps}"
-        assert state(again.setting.pricing) == state(live.setting.pricing), f"price after step {steps}"
+        if steps <= 12 or steps % 6 == 0 or live.finished:
+            held, replayed = (
+                {at: each for at, each in vars(of).items() if at not in CACHES | GIVEN | LONG}
+                for of in (live, again)
+            )
+            assert state(replayed) == state(held), f"after step {steps}"
+            assert state(again.setting.belief) == state(live.setting.belief), f"belief after step {steps}"
+            assert state(again.setting.pricing) == state(live.setting.pricing), f"price after step {steps}"
         for call in calls:
             [delivery] = asyncio.run(live.setting.engines[call.arm.engine].complete([call]))
             live.deliver(call.key, delivery)

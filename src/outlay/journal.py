@@ -66,7 +66,7 @@ class Journal:
     def identify(self, fingerprint: Mapping[str, str]) -> bool:
         """Bind the journal to a run, and to this process until it is closed; True where it already holds a run.
 
-        A journal for which nothing came back yet holds nothing that could be lost, and is begun anew.
+        A journal of a run that has sent nothing yet holds nothing that could be lost, and is begun anew.
 
         Raises:
             ResumeError: It holds another run, and what differs; or another process is at work on it.
@@ -94,11 +94,9 @@ class Journal:
         return True
 
     def _holds_nothing(self) -> bool:
-        """Whether no call was ever sent: a step that bought something is journaled before its calls are sent."""
-        if self._db.execute("SELECT 1 FROM lines WHERE kind = 'done' LIMIT 1").fetchone():
-            return False
-        steps = self._db.execute("SELECT body FROM lines WHERE kind = 'step'")
-        return not any(op[0] == "buy" for (body,) in steps for op in decode(body)["ops"])
+        """Whether nothing came back and nothing was sent to an endpoint: what was bought costs nothing before that."""
+        found = self._db.execute("SELECT 1 FROM lines WHERE kind IN ('done', 'sent') LIMIT 1")
+        return found.fetchone() is None
 
     def claim(self) -> None:
         """Two processes would each spend the whole budget. The lock ends with its process, however that ends."""
@@ -172,14 +170,19 @@ def export(journal: Journal, answers: Path, without: Collection[str] = ()) -> in
     return count
 
 
-def receipt(directory: Path, prompt_id: str) -> dict[str, Any] | None:
-    """The answer row of one prompt in a run directory, receipt included; None where it has none."""
+def _of(directory: Path) -> Journal:
+    """The journal in a run directory."""
     path = directory / "journal.db"
     if not path.exists():
         raise ResumeError(
             f"{directory} is no run directory: it has no journal.db; give the directory of a run"
         )
-    journal = Journal(path)
+    return Journal(path)
+
+
+def receipt(directory: Path, prompt_id: str) -> dict[str, Any] | None:
+    """The answer row of one prompt in a run directory, receipt included; None where it has none."""
+    journal = _of(directory)
     try:
         rows = [line.body for line in journal.read("answer") if line.key == prompt_id]
     finally:
@@ -197,21 +200,15 @@ def forget(directory: Path) -> tuple[Path, ...]:
     Raises:
         ResumeError: It is no run directory, or a process is at work on it.
     """
-    path = directory / "journal.db"
-    if not path.exists():
-        raise ResumeError(
-            f"{directory} is no run directory: it has no journal.db; give the directory of a run"
-        )
-    journal = Journal(path)
+    journal = _of(directory)
     try:
         journal.claim()
     finally:
         journal.close()
     names = (*FILES, "journal.db-wal", "journal.db-shm", "journal.db-lock", "journal.db")
     gone = tuple(directory / name for name in names if (directory / name).exists())
-    for (
-        file
-    ) in gone:  # the journal last: what is left of a deletion that was cut short is still a run directory
+    # The journal last: what is left of a deletion that was cut short is still a run directory.
+    for file in gone:
         file.unlink()
     if not any(directory.iterdir()):
         directory.rmdir()

@@ -169,6 +169,11 @@ class Arm:
     price: Price = Price()
     role: str = "model"
 
+    @property
+    def who(self) -> tuple[str, str, str]:
+        """Who is asked, whatever the temperature: engine, model and mode."""
+        return (self.engine, self.model, self.mode)
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

@@ -16,6 +16,7 @@ from outlay.driver import Job, Summary, run_job
 from outlay.engines.base import Engine
 from outlay.engines.simulated import Simulated
 from outlay.errors import BudgetError
+from outlay.journal import Journal, decode
 from outlay.types import (
     FREE,
     Answer,
@@ -330,6 +331,15 @@ def test_calls_that_wait_are_not_sent_after_a_stop_and_cost_nothing_when_the_run
     assert again.outcomes == {"answered": 40}
     assert len(asked) == len(set(asked)) == 40, "each was sent once, under the key that it was bought with"
     assert again.troubles == ()
+
+
+def test_while_nothing_comes_back_nothing_is_written(tmp_path: Path):
+    """A run looks twice a second; a journal of looks would grow for hours."""
+    limited(Bed(says("42"), ms=5), 1.3, 40, [], directory=tmp_path, budget=Budget(tok=100_000))
+    journal = Journal(tmp_path / "journal.db")
+    steps = [line for line in journal.read("step") if not decode(line.body)["ops"]]
+    journal.close()
+    assert steps == []
 
 
 def test_calls_that_waited_until_the_deadline_are_not_sent_and_cost_nothing():

@@ -10,8 +10,9 @@ import pytest
 
 from outlay.cli import main
 from outlay.driver import Job, Summary, run_job
+from outlay.engines.simulated import Simulated
 from outlay.market.identity import is_held_out
-from outlay.types import Answer, Budget
+from outlay.types import Answer, Budget, Call, Completion, Cost, Usage
 
 BEDS = runpy.run_path(str(Path(__file__).with_name("resumable.py")), run_name="resumable")
 
@@ -81,14 +82,32 @@ def test_costs_on_the_held_out_share_are_those_of_the_run_alone(
     assert summary.spent.tok == sum(answer.cost.tok for answer in answers) <= 24_000
 
 
-def test_the_share_of_same_answers_is_what_the_answers_say():
-    """With enough money both are asked often, so that most held-out prompts end with the same answer."""
-    job = replace(BEDS["job"]("held_out", None), budget=Budget(tok=150_000))
-    summary, _ = run(job)
-    poor = BEDS["job"]("held_out", None)
-    assert summary.compared is not None
-    assert summary.compared.same >= summary.compared.prompts / 2
-    assert summary.compared.prompts >= len(held(poor)) - 2
+def told(differ: set[str]) -> tuple[Job, Summary, tuple[Answer, ...]]:
+    """The big model says 42, and so does the small one except for the prompts in `differ`; a rule asks the small."""
+
+    def said(call: Call, ordinal: int) -> Completion:
+        other = call.arm.name == "small" and call.prompt_id in differ
+        return Completion(f"It is {7 if other else 42}.", output_tokens=5)
+
+    def used(call: Call, copies: tuple[Completion, ...]) -> Usage:
+        return Usage(10, (5 if call.arm.name == "small" else 40) * len(copies))
+
+    engine = Simulated(said, lambda call: Cost(100, 50, 10**9), Cost(30, 10), used)
+    bed = BEDS["job"]("held_out", None)
+    job = replace(bed, arms=bed.arms[:2], engines={"models": engine}, policy="uniform:1@small", strategy="vote",
+                  budget=Budget(tok=10**6))  # fmt: skip
+    return job, *run(job)
+
+
+def test_the_share_of_same_answers_and_the_cost_are_counted_to_the_prompt():
+    own = sorted(held(BEDS["job"]("held_out", None)))
+    for differ in (set[str](), set(own[:5]), set(own)):
+        _, summary, answers = told(differ)
+        compared = summary.compared
+        assert compared is not None
+        assert (compared.prompts, compared.same) == (len(own), len(own) - len(differ))
+        assert (compared.spent, compared.dearest) == (15 * len(own), 50 * len(own))
+        assert all(answer.answer is not None for answer in answers)
 
 
 def test_answers_that_stand_alone_are_not_compared():

@@ -233,6 +233,22 @@ def test_an_endpoint_that_goes_away_leaves_rows_open_and_the_same_command_goes_o
     assert kept.items() <= done(directory).items()
 
 
+def test_what_was_sent_to_be_compared_with_is_not_forgotten_either(endpoint: Endpoint, tmp_path: Path):
+    """Killed with nothing but held-out calls under way: they may have been billed, so no other run takes the place."""
+    held_out = replace(job(endpoint, tmp_path / "run"), holdout=1.0)
+    dying = Dying(held_out.engines["http"], 1, served=True)  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        run(replace(held_out, engines={"http": dying}))  # type: ignore[dict-item]
+    with pytest.raises(ResumeError, match="belongs to another run"):
+        run(replace(job(endpoint, tmp_path / "run"), holdout=0.5))
+    summary, answers = run(replace(job(endpoint, tmp_path / "run"), holdout=1.0))
+    assert {answer.outcome for answer in answers} == {"answered"}
+    assert any(
+        "was stopped" in line.get("error", "") for answer in answers for line in answer.receipt["purchases"]
+    )
+    assert summary.spent.tok == sum(answer.cost.tok for answer in answers)
+
+
 def test_rows_that_failed_are_asked_again_by_the_same_command(endpoint: Endpoint, tmp_path: Path):
     directory = tmp_path / "run"
     summary, _ = run(job(endpoint, directory, "broken:3"))

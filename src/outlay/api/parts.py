@@ -79,7 +79,7 @@ def job_of(
             for prompt in prompts
         },
         same=same,
-        at_once=at_once(settings),
+        at_once=most_at_once(settings),
         on_crash=settings.on_crash or "charge",
         holdout=settings.holdout,
     )
@@ -96,7 +96,7 @@ def known(settings: Settings, models: Sequence[Arm]) -> None:
 
     answering = [arm for arm in models if arm.role == "model"]
     policy(settings.policy, list(dict.fromkeys(model_name(arm.name) for arm in answering)))
-    count = len({(arm.engine, arm.model, arm.mode) for arm in answering})
+    count = len({arm.who for arm in answering})
     if settings.policy == "agree" and count < 3:
         raise UsageError(
             f"policy 'agree' asks the dearest model where the others differ, so it needs three or more, and there "
@@ -141,7 +141,7 @@ def _asked_for(arm: Arm, endpoint: Endpoint | None) -> None:
         )
 
 
-def at_once(settings: Settings) -> dict[str, int]:
+def most_at_once(settings: Settings) -> dict[str, int]:
     """For each endpoint the calls that may be under way at the same time."""
     own = {each.name: each.concurrency or settings.concurrency for each in settings.endpoints}
     return {"http": settings.concurrency, **own}

@@ -58,6 +58,17 @@ def directory(text: str) -> Path:
     return Path(text)
 
 
+def add_check(group: "argparse._ArgumentGroup") -> None:
+    """--check."""
+    group.add_argument(
+        "--check",
+        action="append",
+        metavar="CHECK",
+        help="your own check of an answer: FILE.py:FUNCTION, MODULE:FUNCTION, schema:FILE, regex:PATTERN, "
+        "tests:FIELD (of metadata) or command:COMMAND; may be given again",
+    )
+
+
 def output(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     """The last group of options."""
     return parser.add_argument_group("what comes out")

@@ -37,12 +37,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     shared.add_budget(parser)
     shared.add_models(parser)
     group = shared.add_answers(parser)
-    group.add_argument(
-        "--check",
-        action="append",
-        metavar="CHECK",
-        help="your own check of an answer, FILE.py:FUNCTION or MODULE:FUNCTION; may be given again",
-    )
+    shared.add_check(group)
     group = parser.add_argument_group("how much is sampled")
     group.add_argument(
         "--draws",

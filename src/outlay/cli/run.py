@@ -31,13 +31,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     shared.add_budget(parser)
     shared.add_models(parser)
     group = shared.add_answers(parser)
-    group.add_argument(
-        "--check",
-        action="append",
-        metavar="CHECK",
-        help="your own check of an answer: FILE.py:FUNCTION, MODULE:FUNCTION, schema:FILE, regex:PATTERN, "
-        "tests:FIELD (of metadata) or command:COMMAND; may be given again",
-    )
+    shared.add_check(group)
     group.add_argument(
         "--abstain",
         type=float,

@@ -13,7 +13,7 @@ from outlay.driver.job import Job
 from outlay.errors import BudgetError, UnknownName
 from outlay.flow import Start
 from outlay.market import Setting
-from outlay.market.identity import model_of
+from outlay.market.identity import places
 from outlay.policies import policy as named_policy
 from outlay.pricing import Clearing, Fixed, Pricing
 from outlay.strategies import STRATEGIES
@@ -88,15 +88,14 @@ def _start(strategy: str | Start) -> Start:
 
 def setting(job: Job) -> Setting:
     """The parts of the market of a job."""
-    models = list(dict.fromkeys(model_of(arm) for arm in job.arms if arm.role == "model"))
+    place = places(job.arms)
     # One greedy answer is usually right more often than one sampled answer of the same model.
-    rank = {
-        arm.name: models.index(model_of(arm)) + (0.5 if arm.deterministic else 0.0)
-        for arm in job.arms
-        if arm.role == "model"
-    }
-    names = [next(model_name(arm.name) for arm in job.arms if arm.role == "model" and model_of(arm) == model)
-             for model in models]  # fmt: skip
+    greedy = {arm.name for arm in job.arms if arm.deterministic}
+    rank = {name: at + (0.5 if name in greedy else 0.0) for name, at in place.items()}
+    named: dict[int, str] = {}
+    for arm, at in place.items():
+        named.setdefault(at, model_name(arm))
+    names = list(named.values())
     if job.budget.usd is not None:
         unknown = [arm.name for arm in job.arms if arm.role != "check" and not arm.price.known()]
         if unknown:

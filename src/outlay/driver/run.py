@@ -383,7 +383,7 @@ class _Run:
                 len(market.settled) + twins,
                 self._answered,
                 market.open,
-                len(market.flight) - waiting,
+                len(market.flight) - waiting - sum(map(len, self._waiting.values())),
                 market.calls_made,
                 market.ledger.spent,
                 market.ledger.held,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from outlay.market.identity import is_held_out, model_of, seed_of
+from outlay.market.identity import is_held_out, seed_of
 from outlay.market.point import Hidden, Point
 from outlay.market.setting import Beside, Setting
 from outlay.types import Arm, Ask, Call
@@ -54,5 +54,5 @@ class HoldOut:
 def _dearest(setting: Setting) -> Arm | None:
     """The last model, greedy if it can be."""
     models = [arm for arm in setting.arms if arm.role == "model"]
-    own = [arm for arm in models if model_of(arm) == model_of(models[-1])]
+    own = [arm for arm in models if arm.who == models[-1].who]
     return next((arm for arm in own if arm.deterministic), models[-1] if models else None)

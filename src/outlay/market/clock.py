@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import final
 
-from outlay.market.identity import model_of
+from outlay.market.identity import places
 from outlay.market.setting import Setting
 from outlay.types import Call, Cost
 
@@ -30,8 +30,7 @@ class Clock:
         self._side_by_side = {name: max(1, min(setting.at_once.get(name, USUAL), prompts)) for name in remote}
         # Before anything came back: a budget that makes sense pays for about two cheap answers to each prompt.
         self._cheap_ms = (limit or 0) / (2 * max(prompts, 1))
-        models = list(dict.fromkeys(model_of(arm) for arm in setting.arms if arm.role == "model"))
-        self._place = {arm.name: models.index(model_of(arm)) for arm in setting.arms if arm.role == "model"}
+        self._place = places(setting.arms)
 
     def of_run(self, engine: str, cost: Cost) -> Cost:
         """A settled cost, its time as the part of the run's that it took."""

@@ -16,9 +16,10 @@ def class_of(prompt: Prompt, arms: Sequence[Arm]) -> str:
     return f"{prompt.answer if group is None else group}|{checks}"
 
 
-def model_of(arm: Arm) -> tuple[str, str, str]:
-    """Who is asked, whatever the temperature."""
-    return (arm.engine, arm.model, arm.mode)
+def places(arms: Sequence[Arm]) -> dict[str, int]:
+    """The place of each model arm's model, from cheap to dear; arms of one model share it."""
+    models = list(dict.fromkeys(arm.who for arm in arms if arm.role == "model"))
+    return {arm.name: models.index(arm.who) for arm in arms if arm.role == "model"}
 
 
 def _hash(text: str) -> int:

@@ -25,7 +25,7 @@ from outlay.market.appraisal import Appraisal, capped, parts_of, subs_of
 from outlay.market.beside import HoldOut
 from outlay.market.clock import Clock
 from outlay.market.experience import Experience
-from outlay.market.identity import EVEN_SHARE, class_of, is_even, model_of, seed_of
+from outlay.market.identity import EVEN_SHARE, class_of, is_even, places, seed_of
 from outlay.market.point import Hidden, Point, Wanted
 from outlay.market.purchase import (
     MESSAGE,
@@ -105,10 +105,7 @@ class Market:
         self._even_spent = 0.0
         self._again: list[Settled] = []  # settled prompts to be opened once more
         self._reopened: dict[str, int] = {}
-        models = list(dict.fromkeys(model_of(arm) for arm in setting.arms if arm.role == "model"))
-        self._model_of = {
-            arm.name: models.index(model_of(arm)) for arm in setting.arms if arm.role == "model"
-        }
+        self._place = places(setting.arms)
         self._kinds: dict[str, Kind] = {}
 
     @property
@@ -315,14 +312,13 @@ class Market:
         none = np.zeros(0, dtype=np.int64)
         if self.setting.policy.priced:
             return View(batch, values, price, none, none, none)
-        model_of = self._model_of
-        arm_O = [model_of.get(offer.arm, -1) for menu in menus for offer in menu]
+        arm_O = [self._place.get(offer.arm, -1) for menu in menus for offer in menu]
         bought_O = [
             point.tried((offer.kind, offer.arm, offer.about))
             for point, menu in zip(points, menus, strict=True)
             for offer in menu
         ]
-        arm_D = [model_of.get(draw.arm, -1) for point in points for draw in point.evidence.draws]
+        arm_D = [self._place.get(draw.arm, -1) for point in points for draw in point.evidence.draws]
         return View(batch, values, price, *(np.array(x, dtype=np.int64) for x in (arm_O, bought_O, arm_D)))
 
     def _even_offer(self, point: Point, menu: list[Offer]) -> Offer | None:

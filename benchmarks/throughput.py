@@ -1,13 +1,14 @@
 """Requests per second of a whole run against those of the OpenAI SDK's async client, on the same mock endpoint.
 
-    python -m venv SDK && SDK/bin/pip install openai
+    python -m venv SDK && SDK/bin/pip install openai uvloop
     python benchmarks/throughput.py --sdk SDK/bin/python [--in-flight 64,256] [--calls 4000] [--profile FILE]
 
-The endpoint is a server of its own in another process (or `--servers N`), answers after 20 ms, and logs nothing. Ours
-is `run_job` with `uniform:1`, a journal on disk and a budget in tokens: everything that a run does. The SDK's is its
-client in its default setting in a loop of as many workers. The bare row is aiohttp posting the same bytes. All take
-turns in one call of this script, each in a process of its own, after a warm-up that is not counted; the median of
-`--rounds` is printed, and what the mock itself can do is above all of them.
+The endpoint is a server of its own in another process, answers after 20 ms, and logs nothing. Ours is what `outlay.run`
+starts, with `uniform:1`, a journal on disk and a budget in tokens: everything that a run does. The SDK's is its client
+in its default setting in a loop of as many workers, on asyncio's own event loop, as ours, and once more on uvloop; `x`
+and `x uv` say how many times its rate ours is. The bare row is aiohttp posting the same bytes. All take turns in one
+call of this script, each in a process of its own, after a warm-up that is not counted; the median of `--rounds` is
+printed, and what the mock itself can do is above all of them.
 """
 
 import argparse
@@ -47,6 +48,7 @@ class Rate(NamedTuple):
     cpu_ms: float
 
 
+SDKS = ("sdk", "sdk-uv")
 SDK = """
 import asyncio, sys, time
 from openai import AsyncOpenAI
@@ -66,7 +68,12 @@ async def main(url, in_flight, calls):
         await all_of(calls)
         print(calls / (time.perf_counter() - began), 1000 * (time.process_time() - worked) / calls)
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+if sys.argv[4] == "sdk-uv":
+    import uvloop
+    run = uvloop.run
+else:
+    run = asyncio.run
+run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 """
 
 
@@ -137,7 +144,8 @@ async def bare(url: str, in_flight: int, calls: int) -> Rate:
 
 def ours(url: str, in_flight: int, calls: int, profile: str) -> Rate:
     """Of a run."""
-    from outlay.driver import Job, run_job
+    from outlay.api.streaming import at_once
+    from outlay.driver import Job
     from outlay.engines.http import Http
     from outlay.types import Arm, Budget, Message, Prompt
 
@@ -153,16 +161,17 @@ def ours(url: str, in_flight: int, calls: int, profile: str) -> Rate:
             policy="uniform:1",
             budget=Budget(tok=count * 1_000),
             directory=directory,
+            at_once={"http": in_flight},
         )
 
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run_job(job(in_flight, Path(folder) / "warm")))
+        at_once(job(in_flight, Path(folder) / "warm"))
         whole = job(calls, Path(folder) / "run")
         profiler = cProfile.Profile() if profile else None
         began, worked = time.perf_counter(), time.process_time()
         if profiler:
             profiler.enable()
-        summary, answers = asyncio.run(run_job(whole))
+        summary, answers = at_once(whole)
         took, worked = time.perf_counter() - began, time.process_time() - worked
         if profiler:
             profiler.disable()
@@ -176,8 +185,8 @@ def ours(url: str, in_flight: int, calls: int, profile: str) -> Rate:
 def one(what: str, url: str, in_flight: int, calls: int, sdk: str, profile: str) -> Rate:
     """One measurement in a process of its own."""
     args = [url, str(in_flight), str(calls)]
-    if what == "sdk":
-        command = [sdk, "-c", SDK, *args]
+    if what in SDKS:
+        command = [sdk, "-c", SDK, *args, what]
     else:
         command = [
             sys.executable,
@@ -215,25 +224,25 @@ def main() -> None:
     assert server.stdout is not None
     try:
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-        rows = ["aiohttp", "outlay", *(["sdk"] if asked.sdk else [])]
+        rows = ["aiohttp", "outlay", *(SDKS if asked.sdk else ())]
         print(
             f"{'in flight':>9}"
             + "".join(f"  {row + '/s':>8}  {'cpu ms':>6}" for row in rows)
-            + "  outlay/sdk"
+            + ("     x  x uv" if asked.sdk else "")
         )
         for in_flight in map(int, asked.in_flight.split(",")):
             seen: dict[str, list[Rate]] = {row: [] for row in rows}
             for _ in range(asked.rounds):
                 for row in rows:
-                    calls = asked.calls // 4 if row == "sdk" else asked.calls
+                    calls = asked.calls // 4 if row in SDKS else asked.calls
                     seen[row].append(one(row, url, in_flight, calls, asked.sdk, asked.profile))
             mid = {
                 row: Rate(*(statistics.median(column) for column in zip(*rates, strict=True)))
                 for row, rates in seen.items()
             }
             cells = "".join(f"  {mid[row].per_s:>8,.0f}  {mid[row].cpu_ms:>6.2f}" for row in rows)
-            ratio = f"{mid['outlay'].per_s / mid['sdk'].per_s:>11.1f}x" if asked.sdk else ""
-            print(f"{in_flight:>9}{cells}{ratio}", flush=True)
+            times = (mid["outlay"].per_s / mid[row].per_s for row in SDKS if asked.sdk)
+            print(f"{in_flight:>9}{cells}" + "".join(f"  {ratio:>4.1f}" for ratio in times), flush=True)
         if not asked.sdk:
             print("without --sdk there is no SDK to compare with; see the head of this script")
     finally:

@@ -44,8 +44,8 @@ _LATEX: Final = (
     (re.compile(r"(?<=[0-9])(?:\\[,!:; ]|\{,\}|,\\!)(?=[0-9]{3})"), ","),
     (re.compile(r"\\([$%#&])"), r"\1"),
     (re.compile(r"\^\{([-+]?[0-9]{1,7})\}"), r"^\1"),
-    (re.compile(r"\b(?:USD|EUR|GBP|INR|Rs\.?)[ ]?(?=[0-9])"), "$"),
 )
+_MONEY: Final = re.compile(r"\b(?:USD|EUR|GBP|INR|Rs\.?)[ ]?(?=[0-9])")
 _RUN: Final = r"(?:[0-9](?:[.,'_\u00a0\u2009\u202f]?[0-9])*+|\.[0-9]++)"
 _NUMBER: Final = re.compile(
     rf"""
@@ -102,12 +102,14 @@ def extract(text: str) -> str | None:
     if mark := next(marked(text), None):
         found = _in_region(mark)
         return found.text if found else None
-    regions = list(phrased(text))
-    for direct in (True, False):
-        for region in regions:
-            found = _in_region(region)
-            if found and (not direct or ("=" in region or _DIRECT.match(region))):
+    indirect = None
+    for region in phrased(text):
+        if found := _in_region(region):
+            if "=" in region or _DIRECT.match(region):
                 return found.text
+            indirect = indirect or found.text
+    if indirect is not None:
+        return indirect
     for bold in reversed(_BOLD.findall(text)):
         if _QUANTITY.fullmatch(bold.strip()) and (found := _in_region(bold)):
             return found.text
@@ -131,10 +133,12 @@ def decimal(literal: str) -> str:
 
 
 def _normal(text: str) -> str:
-    text = text.translate(_SIGNS)
-    for pattern, plain in _LATEX:
-        text = pattern.sub(plain, text)
-    return text
+    if not text.isascii():
+        text = text.translate(_SIGNS)
+    if "\\" in text or "{" in text:  # most texts are plain, which is quick to see
+        for pattern, plain in _LATEX:
+            text = pattern.sub(plain, text)
+    return _MONEY.sub("$", text)
 
 
 def _tight(text: str) -> str:

@@ -39,6 +39,8 @@ DRAIN_S = 20.0
 """How long calls under way are waited for after an engine gave up: their answers may be paid for."""
 YOUNG = 50_000
 """New objects in memory before Python looks for garbage among them."""
+TURNS, FEW = 4, 4
+"""Turns of the event loop, without waiting, in which more may come back while less than a part in `FEW` has."""
 LATE = "not back at the deadline; charged at the most that it could have cost"
 UNSENT = "not sent: it might not have been back at the deadline"
 KILLED = "under way when the run was stopped; charged at the most that it could have cost"
@@ -273,6 +275,11 @@ class _Run:
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._bell.wait()
+        # A step takes much the same for one call as for ten: those that arrived together are settled together.
+        for _ in range(TURNS):
+            if FEW * len(self._over) >= len(tasks):
+                break
+            await asyncio.sleep(0)
         self._bell.clear()
         done, self._over = self._over, []
         calls: list[Call] = []

@@ -1,6 +1,7 @@
 """A run from its job to its answers, with engines of known truth: what is spent, what is answered, what is told."""
 
 import asyncio
+import gc
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -443,3 +444,15 @@ def test_no_budget_is_ever_exceeded_and_every_prompt_has_its_row(
     for answer in answers.values():
         assert (answer.answer is not None) == (answer.outcome == "answered")
         assert answer.cost.tok == sum(line["tok"] for line in answer.receipt["purchases"])
+
+
+def test_a_run_seeks_garbage_seldom_and_leaves_the_collector_as_it_was():
+    before, during = gc.get_threshold(), set[int]()
+
+    def answer(_: Call, __: int) -> Completion:
+        during.add(gc.get_threshold()[0])
+        return Completion("The answer is 42.", output_tokens=5)
+
+    run(Bed(answer), prompts(3), budget=Budget(tok=1_000))
+    assert gc.get_threshold() == before
+    assert min(during) > before[0]

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, final
 
@@ -23,6 +23,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS lines (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL);
 """
+
+ENDPOINTS = "endpoints"
+"""The part of a fingerprint that is noted and may differ: a local server gets another port each time it is started."""
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
@@ -82,7 +85,9 @@ class Journal:
                         self._db.execute("DELETE FROM lines")
                     self._db.executemany("INSERT INTO meta VALUES (?, ?)", list(fingerprint.items()))
                 return False
-        changed = sorted(key for key in {*known, *fingerprint} if known.get(key) != fingerprint.get(key))
+        changed = sorted(
+            key for key in {*known, *fingerprint} - {ENDPOINTS} if known.get(key) != fingerprint.get(key)
+        )
         if changed:
             what = "; ".join(
                 f"{key} was {_short(known.get(key))}, now {_short(fingerprint.get(key))}" for key in changed
@@ -178,6 +183,22 @@ def _of(directory: Path) -> Journal:
             f"{directory} is no run directory: it has no journal.db; give the directory of a run"
         )
     return Journal(path)
+
+
+def noted(directory: Path, key: str) -> str:
+    """One part of the fingerprint of the run in a directory; empty where there is no run, or it has no such part. What
+    is wrong with the file, the run says that uses it.
+    """
+    path = directory / "journal.db"
+    if not path.is_file():
+        return ""
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db,
+    ):
+        for (value,) in db.execute("SELECT value FROM meta WHERE key = ?", (key,)):
+            return str(value)
+    return ""
 
 
 def receipt(directory: Path, prompt_id: str) -> dict[str, Any] | None:

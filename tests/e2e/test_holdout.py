@@ -5,9 +5,12 @@ import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import outlay
+from outlay.api.result import beside
 from outlay.cli import main
 from outlay.driver import Job, Summary, run_job
 from outlay.engines.simulated import Simulated
@@ -44,6 +47,7 @@ def test_every_held_out_prompt_is_asked_of_the_dearest_model_first_and_once(
     assert 20 < len(compared) <= len(held(job))
     assert compared <= held(job)
     assert summary.compared.prompts == len(compared)
+    assert summary.compared.held == len(held(job)) == len(compared) + sum(summary.compared.missing.values())
     for answer in answers:
         kinds = [line["kind"] for line in answer.receipt["purchases"]]
         assert "compare" not in kinds[1:]
@@ -82,7 +86,7 @@ def test_costs_on_the_held_out_share_are_those_of_the_run_alone(
     assert summary.spent.tok == sum(answer.cost.tok for answer in answers) <= 24_000
 
 
-def told(differ: set[str]) -> tuple[Job, Summary, tuple[Answer, ...]]:
+def told(differ: set[str], **changes: Any) -> tuple[Job, Summary, tuple[Answer, ...]]:
     """The big model says 42, and so does the small one except for the prompts in `differ`; a rule asks the small."""
 
     def said(call: Call, ordinal: int) -> Completion:
@@ -96,6 +100,7 @@ def told(differ: set[str]) -> tuple[Job, Summary, tuple[Answer, ...]]:
     bed = BEDS["job"]("held_out", None)
     job = replace(bed, arms=bed.arms[:2], engines={"models": engine}, policy="uniform:1@small", strategy="vote",
                   budget=Budget(tok=10**6))  # fmt: skip
+    job = replace(job, **changes)
     return job, *run(job)
 
 
@@ -114,8 +119,54 @@ def test_answers_that_stand_alone_are_not_compared():
     """Two programs that do the same are not the same text."""
     job = replace(BEDS["job"]("code", None), holdout=0.3)
     summary, answers = run(job)
-    assert summary.compared is None
+    assert summary.compared is not None
+    assert (summary.compared.prompts, summary.compared.missing) == (0, {"incomparable": len(held(job))})
+    assert "nothing could be compared with" in beside(summary.compared)
+    assert "name their kind" in beside(summary.compared)
     assert not any(line["kind"] == "compare" for answer in answers for line in answer.receipt["purchases"])
+
+
+def test_held_out_prompts_that_the_budget_could_not_pay_for_are_told_and_counted():
+    """The share may take at most twice itself, at the worst case of 100 tokens a call."""
+    job, summary, answers = told(set(), budget=Budget(tok=2_000), holdout=0.25)
+    compared = summary.compared
+    assert compared is not None
+    assert compared.prompts == 10 == 2_000 * 2 * job.holdout / 100
+    assert compared.missing == {"unaffordable": len(held(job)) - 10}
+    said = f"; of {compared.held} held out, {compared.held - 10} could not be afforded (at most 50% of the budget"
+    assert said in beside(compared)
+    asked = [a for a in answers if any(line["kind"] == "compare" for line in a.receipt["purchases"])]
+    assert len(asked) == 10
+
+
+def test_held_out_prompts_whose_dearest_answer_failed_are_told_also_when_the_run_is_resumed(tmp_path: Path):
+    """What was not compared is read from the receipts, which a resumed run has too."""
+    own = sorted(held(BEDS["job"]("held_out", None)))
+
+    def said(call: Call, ordinal: int) -> Completion:
+        if call.arm.name == "big" and call.prompt_id in own[:3]:
+            return Completion("no answer", finish="error")
+        return Completion("It is 42.", output_tokens=5)
+
+    def again() -> Summary:
+        engine = Simulated(
+            said, Cost(100, 50, 10**9), Cost(30, 10), lambda _, copies: Usage(10, 5 * len(copies))
+        )
+        return told(set(), engines={"models": engine}, directory=tmp_path)[1]
+
+    for summary in (again(), again()):
+        assert summary.compared is not None
+        assert (summary.compared.prompts, summary.compared.missing) == (len(own) - 3, {"failed": 3})
+        assert beside(summary.compared).endswith(f"; of {len(own)} held out, 3 failed")
+        assert any(trouble.startswith("big failed 3 times") for trouble in summary.troubles)
+
+
+def test_a_share_into_which_no_prompt_falls_says_so():
+    job = BEDS["job"]("held_out", None)
+    _, summary, _ = told(set(), holdout=1e-9)
+    assert job.prompts
+    assert summary.compared is not None
+    assert beside(summary.compared) == "no prompt fell into the held-out share; hold out a larger one"
 
 
 def test_the_summary_says_it_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -130,6 +181,24 @@ def test_the_summary_says_it_in_a_sentence(tmp_path: Path, capsys: pytest.Captur
     text = " ".join(capsys.readouterr().out.split())
     assert "same answers as always think:greedy on" in text
     assert "held-out prompts, for" in text
+
+
+def test_in_python_the_result_says_what_the_summary_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    file = tmp_path / "tasks.jsonl"
+    rows: list[Any] = [
+        {"prompt": f"{a} + {b} = ?", "answer": "number"} for a in range(2, 9) for b in range(3, 9)
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    result = outlay.run(rows, budget="20ktok", holdout="50%")
+    assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%"]) in (0, 4)
+    assert result.held_out.startswith("same answers as always think:greedy on")
+    assert result.held_out in " ".join(capsys.readouterr().out.split())
+    assert f"Held out: {result.held_out}." in str(result)
+    assert result.compared is not None
+    assert outlay.run(rows[:2], budget="1ktok").held_out == ""
 
 
 @pytest.mark.parametrize("share", ["150%", "a lot", "-1%"])

@@ -1,17 +1,22 @@
 """What a caller brings: an engine, a strategy, several checks, an equality of answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import outlay
-from outlay import Arm, Prompt
-from outlay.errors import CheckError, ResumeError, UsageError
+from outlay import Arm, Budget, Message, Prompt
+from outlay.api import job_of
+from outlay.config import Settings
+from outlay.driver.begin import fingerprint, moved
+from outlay.errors import CheckError, EngineError, ResumeError, UsageError
 from outlay.flow import Arms, Evidence, Offer, loop
+from outlay.journal import Journal, JournalLine
 from outlay.strategies import menu
-from outlay.types import Call, Completion, Cost, Delivery, Usage
+from outlay.types import Ask, Call, Completion, Cost, Delivery, Usage
 
 ARM = Arm("mine", "own", temperature=0.0, deterministic=True, max_tokens=8)
 SAMPLED = Arm("mine", "own", max_tokens=8)
@@ -153,3 +158,142 @@ def test_offers_that_were_not_made_a_flow_are_refused_with_what_to_write():
 
     with pytest.raises(UsageError, match=r"outlay\.flow\.loop\(offers\)"):
         outlay.run(["?"], budget="1ktok", strategy=offers)  # type: ignore[arg-type]
+
+
+def dealt(strategy: Any = "vote", engine: Any = None, **more: Any) -> outlay.Result:
+    return outlay.run(
+        ["6 * 7?"], budget="1ktok", answer="number", models=[SAMPLED], engines={"own": engine or Says("42")},
+        strategy=strategy, **more,
+    )  # fmt: skip
+
+
+def call_of(arms: Arms) -> Call:
+    return Call(arms[0], Ask((Message("user", "?"),)))
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        (lambda arms: None, "offers offered None; offer a tuple"),
+        (
+            lambda arms: Offer("mine", "mine", call_of(arms)),
+            r"offered a value of type Offer.*one alone is \(offer,\)",
+        ),
+        (lambda arms: ("42",), "offered a tuple of str"),
+        (lambda arms: (Offer("mine", "mine", "42"),), "made an offer 'mine' of '42'; `do` is"),
+    ],
+)
+def test_a_strategy_that_offers_something_else_is_named_with_what_it_offered(offered: Any, said: str):
+    def offers(prompt: Prompt, arms: Arms, evidence: Evidence) -> Any:
+        return offered(arms)
+
+    with pytest.raises(UsageError, match=f"strategy offers .*{said.removeprefix('offers ')}"):
+        dealt(loop(offers))
+
+
+def test_a_strategy_that_is_no_flow_or_ends_with_a_text_is_named():
+    def plain(prompt: Prompt, arms: Arms) -> tuple[Offer, ...]:
+        return ()
+
+    def says(prompt: Prompt, arms: Arms) -> Any:
+        yield (Offer("mine", "mine", call_of(arms)),)
+        return "42"
+
+    with pytest.raises(UsageError, match="strategy plain returned an empty tuple and is no flow"):
+        dealt(plain)
+    with pytest.raises(UsageError, match=r"strategy says ended with '42'; end with an outlay.flow.Candidate"):
+        dealt(says)
+
+
+def test_a_list_of_offers_is_as_good_as_a_tuple():
+    def listed(prompt: Prompt, arms: Arms, evidence: Evidence) -> Any:
+        return list(menu.draws(prompt, arms, evidence))
+
+    assert dealt(loop(listed)).answers[0].answer == "42"
+
+
+@pytest.mark.parametrize("method", ["worst", "expected"])
+@pytest.mark.parametrize("cost", [12, None, (1, 2)])
+def test_an_engine_whose_cost_is_none_is_named_with_what_it_returned(method: str, cost: Any):
+    engine = Says("42")
+    setattr(engine, method, lambda call: cost)
+    with pytest.raises(EngineError, match=f"engine 'own': {method} returned .*; return an outlay.Cost"):
+        dealt(engine=engine)
+
+
+@pytest.mark.parametrize("cost", [Cost(-1), Cost(9.5)])  # type: ignore[arg-type]
+def test_a_worst_case_that_cannot_be_held_is_refused(cost: Cost):
+    engine = Says("42")
+    setattr(engine, "worst", lambda call: cost)  # noqa: B010
+    with pytest.raises(EngineError, match="whole numbers of 0 or more"):
+        dealt(engine=engine)
+
+
+def test_an_engine_whose_complete_cannot_be_awaited_is_told_to_write_async():
+    engine = Says("42")
+    setattr(engine, "complete", lambda calls: [])  # noqa: B010
+    with pytest.raises(EngineError, match="write `async def complete`"):
+        dealt(engine=engine)
+
+
+def test_until_pass_without_a_check_is_refused_with_what_to_write():
+    with pytest.raises(UsageError, match=r"there is none; add --check .* or use uniform:3 or lead:3"):
+        dealt(policy="until_pass:3")
+    assert dealt("best_of", policy="until_pass:3", check=lambda answer: True).checked
+
+    def passes(answer: str) -> bool:
+        return True
+
+    passes.applies = lambda prompt: False  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="none of yours applies to any prompt"):
+        dealt(policy="until_pass:3", check=passes)
+
+
+def test_a_check_that_raises_each_time_is_named_where_the_result_is_printed():
+    def broken(answer: str) -> bool:
+        raise RuntimeError("no database")
+
+    result = dealt("best_of", check=broken)
+    assert result.troubles[0].startswith("broken failed")
+    assert "Trouble: broken failed 1 times, first: check broken raised RuntimeError: no database" in str(
+        result
+    )
+    assert dealt().troubles == ()
+
+
+def test_below_the_confidence_of_abstain_a_prompt_is_left_without_an_answer():
+    assert {answer.outcome for answer in dealt(abstain=0.999)} == {"abstained"}
+    for wrong in (
+        {"abstain": 2},
+        {"abstain": "much"},
+        {"holdout": "a lot"},
+        {"holdout": 2},
+        {"on_crash": "pray"},
+    ):
+        with pytest.raises(UsageError):
+            dealt(**wrong)
+    assert dealt(on_crash="release").answers[0].answer == "42"
+
+
+def test_a_run_that_goes_on_at_another_endpoint_says_where_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:secret@127.0.0.1:8000/v1")
+    settings = Settings(budget=Budget(tok=99), directory=tmp_path)
+    job = job_of(settings, [Arm("small", "http")], [Prompt("p", ())], (), "d")
+    assert job.endpoints == ("http://127.0.0.1:8000/v1",)
+    journal = Journal(tmp_path / "journal.db")
+    assert not journal.identify(fingerprint(job))
+    journal.append([JournalLine("sent", "", b"[]")])
+    journal.close()
+    assert moved(job) == ""
+    elsewhere = replace(job, endpoints=("http://127.0.0.1:9000/v1",))
+    assert "was begun at http://127.0.0.1:8000/v1 and goes on at http://127.0.0.1:9000/v1" in moved(elsewhere)
+    journal = Journal(tmp_path / "journal.db")
+    assert journal.identify(fingerprint(elsewhere)), (
+        "a local server gets another port each time: it is no other run"
+    )
+    journal.close()
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9000/v1")
+    with pytest.warns(UserWarning, match="was begun at http://127.0.0.1:8000/v1"):
+        outlay.stream(["?"], budget="99tok", models="small", directory=tmp_path)

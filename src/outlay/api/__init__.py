@@ -37,7 +37,10 @@ def run(
     policy: str = "priced",
     strategy: str | Start = "auto",
     answer: str | None = None,
+    abstain: float = 0.0,
+    holdout: float | str = 0.0,
     directory: Path | str | None = None,
+    on_crash: str = "charge",
     seed: int = 0,
 ) -> Result:
     """Answer prompts within a budget.
@@ -55,8 +58,15 @@ def run(
         policy: How purchases are chosen; see `outlay policies`.
         strategy: What may be bought; see `outlay strategies`. Or a flow of your own, `outlay.flow.loop(offers)`.
         answer: The kind of answer of rows that name none: `number`, `choice:A-D`, `code`, …
+        abstain: Below this confidence, 0 to 1, a prompt is left without an answer.
+        holdout: On this share of the prompts, `"5%"` or `0.05`, the dearest model is asked beside the run, and
+            `Result.held_out` says how often the run answers the same, and at what part of the cost. At most twice that
+            share of the budget goes there.
         directory: Where the run lives; the same call with the same directory goes on where it was stopped.
             None keeps it in memory.
+        on_crash: What becomes of calls to an endpoint, or to an engine that is not in lockstep, that were under way
+            when a run in a directory was killed: `"charge"` them at the most that they could cost, or `"release"` them
+            where nobody bills them, as at a server of your own.
         seed: Of every random choice.
 
     Raises:
@@ -67,7 +77,8 @@ def run(
     """
     job = job_from(
         prompts, budget=budget, models=models, check=check, same=same, engines=engines, policy=policy,
-        strategy=strategy, answer=answer, directory=directory, seed=seed,
+        strategy=strategy, answer=answer, abstain=abstain, holdout=holdout, directory=directory,
+        on_crash=on_crash, seed=seed,
     )  # fmt: skip
     return result_of(job, *at_once(job))
 
@@ -83,7 +94,10 @@ def stream(
     policy: str = "priced",
     strategy: str | Start = "auto",
     answer: str | None = None,
+    abstain: float = 0.0,
+    holdout: float | str = 0.0,
     directory: Path | str | None = None,
+    on_crash: str = "charge",
     seed: int = 0,
 ) -> Stream:
     """Answer prompts within a budget, each answer as it is settled: `async for answer in outlay.stream(…)`.
@@ -94,7 +108,8 @@ def stream(
     return Stream(
         job_from(
             prompts, budget=budget, models=models, check=check, same=same, engines=engines, policy=policy,
-            strategy=strategy, answer=answer, directory=directory, seed=seed,
+            strategy=strategy, answer=answer, abstain=abstain, holdout=holdout, directory=directory,
+            on_crash=on_crash, seed=seed,
         )
     )  # fmt: skip
 

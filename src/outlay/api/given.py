@@ -1,17 +1,17 @@
 """What a caller may give to `run` and `stream`, read into a job. Every error names the argument and what to write."""
 
 import hashlib
-import inspect
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from outlay.api.parts import CheckFunction, Same, job_of, models_for
-from outlay.config import Settings, checked, parse_budget
+from outlay.api.own import Looked, flow_of, sameness
+from outlay.api.parts import CheckFunction, job_of, models_for
+from outlay.config import Settings, checked, parse_budget, share_of
 from outlay.engines.base import Engine
 from outlay.errors import BudgetError, CheckError, UnknownName, UsageError
-from outlay.flow import Start
 from outlay.inputs import prompts_of
 from outlay.types import NOTHING, Arm, Budget, Prompt
 
@@ -33,13 +33,21 @@ def job_from(
     policy: Any,
     strategy: Any,
     answer: Any,
+    abstain: Any,
+    holdout: Any,
     directory: Any,
+    on_crash: Any,
     seed: Any,
 ) -> "Job":
     """The job of a call of `run` or `stream`; see there."""
+    from outlay.driver.begin import moved
+
     _typed("policy", policy, (str,), "give its name; `outlay policies` lists them")
     _typed("answer", answer, (str, type(None)), 'give a kind of answer, such as "number"')
+    _typed("abstain", abstain, (int, float), "give a confidence from 0 to 1")
+    _typed("holdout", holdout, (int, float, str), 'give a share of the prompts, such as "5%" or 0.05')
     _typed("directory", directory, (str, os.PathLike, type(None)), "give a path")
+    _typed("on_crash", on_crash, (str,), 'give "charge" or "release"')
     _typed("seed", seed, (int,), "give a whole number")
     names, arms = _models(models)
     settings = checked(
@@ -49,6 +57,9 @@ def job_from(
             policy=policy,
             strategy=strategy if isinstance(strategy, str) else "auto",
             answer=answer or "text",
+            abstain=abstain,
+            holdout=share_of(holdout),
+            on_crash=on_crash,
             seed=seed,
             directory=None if directory is None else Path(directory),
         )
@@ -58,16 +69,19 @@ def job_from(
     read = prompts_of(_rows(prompts), default_answer=settings.answer)
     if not read:
         raise UsageError("there are no prompts; give at least one")
-    return job_of(
+    job = job_of(
         settings,
         served,
         read,
         _checks(check),
         hashlib.sha256(repr(read).encode()).hexdigest(),
         own=own,
-        strategy=None if isinstance(strategy, str) else _flow(strategy),
-        same=None if same is None else _sameness(same),
+        strategy=None if isinstance(strategy, str) else flow_of(strategy),
+        same=None if same is None else sameness(same),
     )
+    if note := moved(job):
+        warnings.warn(note, stacklevel=3)
+    return job
 
 
 def _typed(name: str, value: object, kinds: tuple[type, ...], remedy: str) -> None:
@@ -152,7 +166,7 @@ def _engines(given: Any, arms: tuple[Arm, ...]) -> Mapping[str, Engine]:
     for arm in arms:
         if arm.engine not in {"http", "pocket", *own}:
             raise UnknownName("engine", arm.engine, {"http", "pocket", *own})
-    return dict(own)
+    return {name: Looked(name, engine) for name, engine in own.items()}
 
 
 def _checks(given: Any) -> tuple[CheckFunction | str, ...]:
@@ -164,40 +178,6 @@ def _checks(given: Any) -> tuple[CheckFunction | str, ...]:
                 'or the place of one: "tests.py:passes"'
             )
     return checks
-
-
-def _sameness(same: Any) -> Same:
-    """The caller's equality of answers; what it raises ends the run with its name."""
-    if not callable(same):
-        raise UsageError(f"same is {_what(same)}; give a function of two answers that returns True or False")
-
-    def alike(one: str, other: str) -> bool:
-        try:
-            return bool(same(one, other))
-        except Exception as error:
-            raise CheckError(
-                f"same raised {type(error).__name__} for {one[:80]!r} and {other[:80]!r}: {error}"
-            ) from error
-
-    return alike
-
-
-def _flow(strategy: Any) -> Start:
-    """A strategy of the caller's, which takes the prompt and the arms."""
-    if not callable(strategy):
-        raise UsageError(
-            f"strategy is {_what(strategy)}; give its name (`outlay strategies` lists them) or a flow: "
-            "outlay.flow.loop(offers)"
-        )
-    try:
-        inspect.signature(strategy).bind("prompt", "arms")
-    except TypeError as error:
-        name = getattr(strategy, "__name__", "offers")
-        raise UsageError(
-            f"strategy {name} does not take a prompt and arms ({error}); make a flow of a function of prompt, "
-            f"arms and evidence: outlay.flow.loop({name})"
-        ) from None
-    return strategy  # type: ignore[no-any-return]  # what it yields shows when it runs
 
 
 def _parts(given: Any) -> tuple[Any, ...]:

@@ -51,6 +51,7 @@ def job_of(
     give, `strategy` a flow of the caller's in place of the one that the settings name.
 
     Raises:
+        UsageError: The rule asks until a check passes, and nothing can.
         CheckError: A check cannot be loaded.
     """
     from outlay.driver import Job
@@ -60,6 +61,8 @@ def job_of(
 
         no_longer(prompts, models, settings, os.environ)
     looking = checks_for(checks, prompts)
+    if strategy is None:  # one of the caller's may look at answers in its own way
+        _may_pass(settings.policy, models, looking)
     served = engines_for([arm for arm in models if arm.engine not in own], settings)
     everywhere = frozenset(arm.name for arm in models if arm.role == "check")
     return Job(
@@ -82,6 +85,20 @@ def job_of(
         at_once=most_at_once(settings),
         on_crash=settings.on_crash or "charge",
         holdout=settings.holdout,
+        endpoints=_addresses(served, settings),
+    )
+
+
+def _may_pass(policy: str, models: Sequence[Arm], looking: "Sequence[Check]") -> None:
+    """Refuse a rule that waits for a pass where nobody looks at answers: it would draw one each and stop."""
+    name, _, number = policy.partition(":")
+    looks = any(arm.role != "model" for arm in models) or any(check.covers for check in looking)
+    if name != "until_pass" or looks:
+        return
+    what = "none of yours applies to any prompt" if looking else "there is none"
+    raise UsageError(
+        f"policy {policy!r} asks until a check passes, and {what}; add --check tests.py:passes (in Python check=), or "
+        f"use uniform:{number} or lead:3"
     )
 
 
@@ -169,6 +186,17 @@ def _engine(name: str, endpoints: Mapping[str, Endpoint], settings: Settings) ->
         requests_per_minute=endpoint.rpm or 0,
         tokens_per_minute=endpoint.tpm or 0,
     )
+
+
+def _addresses(served: Mapping[str, Engine], settings: Settings) -> tuple[str, ...]:
+    """Of the endpoints that are asked, without what may be secret in them."""
+    urls = {each.name: each.url for each in settings.endpoints}
+    asked = [urls.get(name) or os.environ.get(BASE_URL, "") for name in served if name != "pocket"]
+    if not asked:
+        return ()
+    from outlay.engines.http.asking import shown
+
+    return tuple(dict.fromkeys(shown(url) for url in asked))
 
 
 class Check(NamedTuple):

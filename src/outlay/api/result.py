@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from outlay.config import amount_of, show_amount
 from outlay.types import Answer, Budget, Cost
+
+if TYPE_CHECKING:
+    from outlay.driver import Compared
 
 SHOWN: Final = 12
 """Answers that `print(result)` shows."""
@@ -23,6 +26,8 @@ class Result:
         ended: Why nothing more was bought, in a sentence.
         checked: Whether a check looked at the answers; without one the confidence is unchecked.
         elapsed_ms: Wall-clock time.
+        troubles: Who failed, a model or a check, how often, and what the first failure said; the most frequent first.
+        compared: With `holdout`, how the held-out share fared beside the dearest model; `held_out` says it in words.
     """
 
     answers: tuple[Answer, ...]
@@ -31,6 +36,8 @@ class Result:
     ended: str
     checked: bool
     elapsed_ms: int
+    troubles: tuple[str, ...] = ()
+    compared: "Compared | None" = None
     _by_id: Mapping[str, Answer] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +60,19 @@ class Result:
 
     @property
     def summary(self) -> str:
-        """How many were answered at what cost, and why buying stopped."""
+        """How many were answered at what cost, and why buying stopped; below it what was held out and who failed."""
+        lines = [self._summary()]
+        if self.held_out:
+            lines.append(f"Held out: {self.held_out}.")
+        lines += (f"Trouble: {' '.join(trouble.split())}" for trouble in self.troubles)
+        return "\n".join(lines)
+
+    @property
+    def held_out(self) -> str:
+        """How often the run answered as the dearest model would, in a sentence; empty without `holdout`."""
+        return "" if self.compared is None else beside(self.compared)
+
+    def _summary(self) -> str:
         given = [answer for answer in self.answers if answer.outcome == "answered"]
         cost = " and ".join(self._spent())
         said = f"{len(given):,} of {len(self.answers):,} answered for {cost}; {self.ended}."
@@ -78,6 +97,37 @@ class Result:
         return "\n".join([*lines, "", self.summary])
 
     __repr__ = __str__
+
+
+MISSING: Final = {
+    "unaffordable": "could not be afforded",
+    "failed": "failed",
+    "open": "still open",
+    "incomparable": "with answers that nothing can compare: name their kind, or in Python give same=",
+}
+"""Why a held-out prompt was not compared."""
+
+
+def beside(compared: "Compared") -> str:
+    """How the run fared beside always asking the dearest model, without any label."""
+    if not compared.held:
+        return "no prompt fell into the held-out share; hold out a larger one"
+    most = f" (at most {100 * compared.most:.3g}% of the budget goes there)" if compared.most < 1 else ""
+    others = ", ".join(
+        f"{compared.missing[why]:,} {words}{most if why == 'unaffordable' else ''}"
+        for why, words in MISSING.items()
+        if compared.missing.get(why)
+    )
+    if not compared.prompts:
+        return f"nothing could be compared with {compared.arm}; of {compared.held:,} held out, {others}"
+    from outlay.study.statistics import wilson
+
+    share, low, high = wilson(compared.same, compared.prompts)
+    unit = {"usd": "dollars", "tok": "tokens", "outtok": "output tokens"}[compared.unit]
+    cost = f", for {compared.spent / compared.dearest:.0%} of its {unit}" if compared.dearest else ""
+    number = f"{compared.prompts:,} held-out prompt{'' if compared.prompts == 1 else 's'}"
+    said = f"same answers as always {compared.arm} on {share:.0%} [{low:.0%}, {high:.0%}] of {number}{cost}"
+    return f"{said}; of {compared.held:,} held out, {others}" if others else said
 
 
 def _row(answer: Answer) -> tuple[str, str, str, str]:

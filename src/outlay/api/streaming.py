@@ -117,4 +117,7 @@ def result_of(job: "Job", summary: "Summary", answers: Sequence[Answer]) -> Resu
     ended = summary.end_sentence
     if summary.end == "interrupted":
         ended = f"stopped early; {'the same call goes on' if job.directory else 'with a directory it could go on'}"
-    return Result(in_order, summary.spent, summary.budget, ended, summary.checked, summary.elapsed_ms)
+    return Result(
+        in_order, summary.spent, summary.budget, ended, summary.checked, summary.elapsed_ms, summary.troubles,
+        summary.compared,
+    )  # fmt: skip

@@ -48,7 +48,12 @@ def conduct(prepared: Prepared, *, quiet: bool = False, as_json: bool = False) -
 
 def perform(prepared: Prepared, *, quiet: bool = False) -> Ended:
     """Run the job under a progress line; Ctrl-C once lets calls under way finish, twice stops."""
+    from outlay.cli.console import harmless
     from outlay.driver import run_job
+    from outlay.driver.begin import moved
+
+    if note := moved(prepared.job):
+        print(f"outlay: {harmless(note)}", file=sys.stderr)
 
     async def run() -> Ended:
         try:

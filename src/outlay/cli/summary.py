@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
+from outlay.api.result import beside
 from outlay.cli.console import count, escape, facts, table
 from outlay.config import amount_of, show_amount
 from outlay.types import NANO, Budget, Cost
@@ -60,7 +61,7 @@ def _facts(
     if summary.resumed:
         rows.append(("resumed", "went on from where it was; nothing was bought twice"))
     if summary.compared is not None:
-        rows.append(("held out", beside(summary.compared)))
+        rows.append(("held out", escape(beside(summary.compared))))
     rows.append(("ended", escape(summary.end_sentence)))
     rows.extend(("trouble", escape(trouble)) for trouble in summary.troubles)
     if summary.gave_up:
@@ -75,19 +76,6 @@ def _facts(
     if summary.directory is not None:
         rows.append(("answers", escape(_answers(summary.directory))))
     return rows
-
-
-def beside(compared: "Compared") -> str:
-    """How the run fared beside always asking the dearest model, without any label."""
-    from outlay.study.statistics import wilson
-
-    share, low, high = wilson(compared.same, compared.prompts)
-    cost = f"{compared.spent / compared.dearest:.0%}" if compared.dearest else "the same"
-    unit = {"usd": "dollars", "tok": "tokens", "outtok": "output tokens"}[compared.unit]
-    return (
-        f"same answers as always {escape(compared.arm)} on [bold]{share:.0%}[/] [{low:.0%}, {high:.0%}] of "
-        f"{count(compared.prompts, 'held-out prompt')}, for [bold]{cost}[/] of its {unit}"
-    ).replace("[" + f"{low:.0%}", r"\[" + f"{low:.0%}")
 
 
 def _outcomes(summary: "Summary") -> str:
@@ -209,11 +197,13 @@ def _budget(budget: Budget) -> dict[str, float]:
 def _beside_row(compared: "Compared") -> dict[str, Any]:
     from outlay.study.statistics import wilson
 
-    share, low, high = wilson(compared.same, compared.prompts)
+    none = (None, None, None)
+    share, low, high = wilson(compared.same, compared.prompts) if compared.prompts else none
     scale = NANO if compared.unit == "usd" else 1
     costs = {"spent": compared.spent / scale, "dearest": compared.dearest / scale}
     row = {"beside": compared.arm, "prompts": compared.prompts, "same": compared.same, "share": share}
-    return row | {"low": low, "high": high, "unit": compared.unit} | costs
+    others = {"held_out": compared.held, "not_compared": dict(compared.missing)}
+    return row | {"low": low, "high": high, "unit": compared.unit} | costs | others
 
 
 def _grade_row(one: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from outlay.config import model_name
 from outlay.driver.job import Job
 from outlay.errors import BudgetError, UnknownName
 from outlay.flow import Start
+from outlay.journal import ENDPOINTS, noted
 from outlay.market import Setting
 from outlay.market.identity import places
 from outlay.policies import policy as named_policy
@@ -74,7 +75,21 @@ def fingerprint(job: Job) -> dict[str, str]:
         "open": str(job.open_points),
         "holdout": str(job.holdout),
         "same": "given" if job.same is not None else "none",
+        ENDPOINTS: ", ".join(job.endpoints),
     }
+
+
+def moved(job: Job) -> str:
+    """What to say where a run that was begun at one endpoint would go on at another; empty where it does not."""
+    if job.directory is None or not job.endpoints:
+        return ""
+    then, now = noted(job.directory, ENDPOINTS), ", ".join(job.endpoints)
+    if not then or then == now:
+        return ""
+    return (
+        f"the run in {job.directory} was begun at {then} and goes on at {now}; if other models answer there, stop it "
+        "and give another directory"
+    )
 
 
 def _start(strategy: str | Start) -> Start:

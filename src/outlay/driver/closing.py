@@ -7,6 +7,7 @@ from typing import Any
 from outlay.config import show_amount
 from outlay.driver.job import Compared, Job, Line
 from outlay.market import DEADLINE, Market
+from outlay.market.beside import BUDGET, dearest, missing
 from outlay.types import FREE, Cost
 
 
@@ -18,14 +19,19 @@ def checked(market: Market, job: Job) -> bool:
 
 
 def compared(market: Market, job: Job) -> Compared | None:
-    """How the held-out share fared beside the dearest model; None where nothing was held out."""
-    rows = market.compared
-    if not rows:
+    """How the held-out share fared beside the dearest model; None where none was asked for."""
+    arm = dearest(market.setting)
+    if not job.holdout or arm is None:
         return None
+    rows = market.compared
+    why = missing(market.setting, market.prompts, rows, market.settled)
     limits = job.budget.limits()
     unit = next((unit for unit in ("usd", "tok", "outtok") if unit in limits), "tok")
-    spent, dearest = (sum(getattr(row[at], unit) for row in rows) for at in (1, 2))
-    return Compared(rows[0].arm, len(rows), sum(row.same for row in rows), unit, spent, dearest)
+    return Compared(
+        arm.name, len(rows), sum(row.same for row in rows), unit,
+        sum(getattr(row.spent, unit) for row in rows), sum(getattr(row.dearest, unit) for row in rows),
+        len(rows) + sum(why.values()), why, min(BUDGET * job.holdout, 1.0),
+    )  # fmt: skip
 
 
 def troubles(market: Market) -> tuple[str, ...]:

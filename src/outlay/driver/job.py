@@ -32,6 +32,8 @@ class Job:
         on_crash: `charge`: calls of an endpoint that were under way when the run was killed are charged at what was
             held for them; `release`: they cost nothing, which only the owner of the endpoint can know.
         holdout: The share of prompts on which the run is compared with always asking the dearest model.
+        endpoints: Their addresses, without a login: noted where the run is begun, so that one that goes on elsewhere
+            can say so.
     """
 
     prompts: tuple[Prompt, ...]
@@ -53,6 +55,7 @@ class Job:
     at_once: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     on_crash: str = "charge"
     holdout: float = 0.0
+    endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,14 @@ class Compared:
 
     Attributes:
         arm: Who was asked.
-        prompts: On how many prompts.
+        prompts: On how many prompts they were compared.
         same: On how many of them the answers agree.
         unit: That of the two costs, the first of `usd`, `tok` and `outtok` that is budgeted, or else `tok`.
         spent: What the run spent on these prompts, in the ledger's integers.
         dearest: What the answers of the dearest model cost.
+        held: How many prompts were held out.
+        missing: How many of those were not compared, by reason: `incomparable`, `unaffordable`, `failed`, `open`.
+        most: The share of the budget that may go there at most.
     """
 
     arm: str
@@ -102,13 +108,17 @@ class Compared:
     unit: str
     spent: int
     dearest: int
+    held: int
+    missing: Mapping[str, int]
+    most: float
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How a run ended. `end` is `spent`, `no_gain`, `rule_done`, `too_little_left`, `deadline`, `interrupted` or
     `overdrawn`; `checked` whether any check looked at the answers, without which the mean confidence is unchecked;
-    `compared` how the held-out share fared beside the dearest model, None without one.
+    `compared` how the held-out share fared beside the dearest model, None without one; `troubles` who failed, how
+    often, and what the first failure said.
     """
 
     prompts: int

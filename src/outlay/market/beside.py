@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import final
 
+from outlay.answers import kind as answer_kind
 from outlay.market.identity import is_held_out, seed_of
 from outlay.market.point import Hidden, Point
-from outlay.market.setting import Beside, Setting
-from outlay.types import Arm, Ask, Call
+from outlay.market.setting import Beside, Setting, Settled
+from outlay.types import Arm, Ask, Call, Prompt
 
 BUDGET = 2.0
 """At most so many times the held-out share of prompts is the share of the budget that goes there."""
@@ -20,7 +23,7 @@ class HoldOut:
     def __init__(self, setting: Setting) -> None:
         self.rows: list[Beside] = []
         self._share, self._seed, self._spent = setting.holdout, setting.seed, 0.0
-        self._arm = _dearest(setting)
+        self._arm = dearest(setting)
 
     def takes(self, point: Point) -> bool:
         """Whether a prompt is held out: its answers must be such that two can be the same."""
@@ -47,11 +50,42 @@ class HoldOut:
         """The run has decided: is its answer that of the dearest model?"""
         said = point.kind.extract(hidden.completion.text) if hidden.completion.text else None
         same = point.candidate(said) == point.leader
-        self.rows.append(Beside(same, point.spent - hidden.cost, hidden.cost, hidden.offer.arm))
+        self.rows.append(
+            Beside(point.prompt.id, same, point.spent - hidden.cost, hidden.cost, hidden.offer.arm)
+        )
         point.hidden = None
 
 
-def _dearest(setting: Setting) -> Arm | None:
+def missing(
+    setting: Setting, prompts: Sequence[Prompt], rows: Sequence[Beside], settled: Sequence[Settled]
+) -> dict[str, int]:
+    """Why held-out prompts were not compared, and how many: `incomparable` answers stand alone, `unaffordable` ones
+    did not fit when the prompt was opened, `failed` ones did not come back, `open` prompts are not decided yet.
+
+    Read from the receipts and not counted on the way: a resumed run repeats what was asked, not what was not.
+    """
+    had = {row.id for row in rows}
+    ended = {each.prompt.id: each for each in settled}
+    alone = {
+        spec
+        for spec in {p.answer for p in prompts}
+        if setting.same is None and not answer_kind(spec).exclusive
+    }
+    why = Counter[str]()
+    for prompt in prompts:
+        if prompt.id in had or not is_held_out(prompt.id, setting.seed, setting.holdout):
+            continue
+        if prompt.answer in alone:
+            why["incomparable"] += 1
+        elif prompt.id not in ended:
+            why["open"] += 1
+        else:
+            asked = any(line["kind"] == "compare" for line in ended[prompt.id].lines)
+            why["failed" if asked else "unaffordable"] += 1
+    return dict(why)
+
+
+def dearest(setting: Setting) -> Arm | None:
     """The last model, greedy if it can be."""
     models = [arm for arm in setting.arms if arm.role == "model"]
     own = [arm for arm in models if arm.who == models[-1].who]

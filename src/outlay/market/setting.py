@@ -46,6 +46,7 @@ class Setting:
 class Beside(NamedTuple):
     """A held-out prompt: whether the run's answer was that of the dearest model before it used that, and both costs."""
 
+    id: str
     same: bool
     spent: Cost
     dearest: Cost

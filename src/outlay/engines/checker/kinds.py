@@ -89,11 +89,21 @@ def _command(text: str, argument: str) -> Spec:
     return Spec(text, "command", argument, "command")
 
 
-def _function(text: str) -> Spec:
-    place, _, name = text.rpartition(":")
+_MODULE: Final = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
+
+
+def _function(text: str, argument: str) -> Spec:
+    place, _, name = argument.rpartition(":")
     if not (place and name):
         raise CheckError(f"check {text!r} means nothing; write {', '.join(FORMS)}")
-    return Spec(text, "function", text, name)
+    file = place.endswith(".py") and (":" not in place or Path(place).is_file())
+    if not (file or _MODULE.fullmatch(place)) or not name.isidentifier():
+        raise CheckError(
+            f"check {text!r} names no function, as path/to/file.py:function or module:function would; other checks "
+            f"begin with {', '.join(f'{kind}:' for kind in KINDS)}, and a time limit before that is in seconds: "
+            "300s:tests:FIELD"
+        )
+    return Spec(text, "function", argument, name)
 
 
 KINDS: Final[dict[str, Callable[[str, str], Spec]]] = {
@@ -128,7 +138,7 @@ def spec_of(text: str) -> Spec:
             raise CheckError(f"check {text!r} names nothing to check with; write {', '.join(FORMS)}")
         spec = KINDS[kind](text, argument)
     else:
-        spec = _function(rest)
+        spec = _function(text, rest)
     if timed and float(timed[1]) <= 0:
         raise CheckError(f"check {text!r} has no time at all; write 30s: for thirty seconds")
     if timed and float(timed[1]) > LONGEST_S:

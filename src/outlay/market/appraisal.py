@@ -62,7 +62,7 @@ class Appraisal:
         self._probes: dict[int, Point] = {}
         self._fresh: dict[int, tuple[PointRow, list[OfferRow]]] = {}
         self._curves: dict[int, tuple[Floats, Floats]] = {}
-        self._shares: dict[tuple[int, int], float] = {}
+        self._shares: dict[int, dict[int, float]] = {}  # by slot and class
         self._standards: dict[tuple[int, int, int], tuple[float, float]] = {}
 
     def slot(self, kind: str, arm: str) -> int:
@@ -98,7 +98,7 @@ class Appraisal:
 
     def expected(self, point: Point, offer: Offer, slot: int) -> Cost:
         """What one copy of an offer is expected to cost."""
-        if self.costs.known(point.klass, slot):
+        if self.costs.known(slot):
             return self.costs.mean(point.klass, slot, FREE)
         if isinstance(offer.do, Call):
             guess = self._first_guess(offer.do)
@@ -126,18 +126,18 @@ class Appraisal:
     def settle(self, klass: int, slot: int, cost: Cost, copies: int) -> None:
         """Book what a purchase cost."""
         self.costs.settle(klass, slot, cost, copies)
-        self._shares.pop((klass, slot), None)
+        self._shares.pop(slot, None)
 
     def _share(self, point: Point, offer: Offer, slot: int) -> float:
         """The expected cost of one copy as a share of the budget; the same for all prompts of a class once it is
         known.
         """
-        key = (point.klass, slot)
-        known = self._shares.get(key)
+        shares = self._shares.setdefault(slot, {})
+        known = shares.get(point.klass)
         if known is None:
             known = self._setting.pricing.share(self.expected(point, offer, slot))
-            if self.costs.known(*key):
-                self._shares[key] = known
+            if self.costs.known(slot):
+                shares[point.klass] = known
         if point.lengths and offer.effect == "draw" and isinstance(offer.do, Call):
             # Long answers come from prompts whose other answers are long too.
             return known * (sum(point.lengths) + LENGTH_WEIGHT) / (len(point.lengths) + LENGTH_WEIGHT)
@@ -146,9 +146,7 @@ class Appraisal:
     def length(self, klass: int, slot: int, completion: Completion) -> float:
         """Output tokens that an answer of this slot takes on average, at least 1."""
         mean = (
-            self.costs.mean(klass, slot, FREE).outtok
-            if self.costs.known(klass, slot)
-            else completion.output_tokens
+            self.costs.mean(klass, slot, FREE).outtok if self.costs.known(slot) else completion.output_tokens
         )
         return float(max(mean, 1))
 
@@ -161,7 +159,7 @@ class Appraisal:
         total = FREE
         for at, leg in enumerate(offer.rest):
             slot = self.slot(leg.kind, leg.arm)
-            if self.costs.seen(point.klass, slot) or not isinstance(offer.do, Call):
+            if self.costs.seen(slot) or not isinstance(offer.do, Call):
                 own = self.costs.mean(point.klass, slot, FREE)
             else:
                 own = self.expected(point, offer, self.slot(offer.kind, offer.arm))

@@ -4,52 +4,78 @@ from __future__ import annotations
 
 from typing import final
 
+import numpy as np
+
+from outlay.batch import Floats
 from outlay.types import Cost
 
 PRIOR_WEIGHT = 2.0
 ENOUGH = 24
 """Settled copies after which the first guess no longer counts."""
+APART = 0.5
+"""How far the means of classes are thought to lie apart, as a share of the mean over all."""
+
+
+class _Sums:
+    """Of what was settled: copies, and for each unit the sum and the sum of squares."""
+
+    __slots__ = ("copies", "squares_U", "sum_U")
+
+    def __init__(self) -> None:
+        self.copies = 0
+        self.sum_U: Floats = np.zeros(4)
+        self.squares_U: Floats = np.zeros(4)
+
+    def add(self, cost_U: Floats, copies: int) -> None:
+        self.copies += copies
+        self.sum_U += cost_U
+        self.squares_U += cost_U**2 / copies
 
 
 @final
 class Costs:
-    """Means per class and slot, one copy each. Filled in the order of settlement, so that a replay agrees."""
+    """Means per class and slot, one copy each. Filled in the order of settlement, so that a replay agrees.
+
+    The mean of a class is drawn towards that of all classes, the more the fewer answers there are and the more they
+    differ: one runaway answer must not make a whole class look dear, for then nothing more is bought in it, and nothing
+    corrects it.
+
+    Source: Bühlmann's credibility, z = n / (n + k) with k = variance within a class / variance between classes.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[int, int], list[float]] = {}
+        self._sums: dict[tuple[int, int], _Sums] = {}
+        self._all: dict[int, _Sums] = {}  # of a slot, over all classes
         self._worst: dict[int, Cost] = {}
 
     def settle(self, klass: int, slot: int, cost: Cost, copies: int) -> None:
         """Book a settled purchase of `copies` that cost `cost` together."""
-        row = self._sums.setdefault((klass, slot), [0.0, 0.0, 0.0, 0.0, 0.0])
-        row[0] += copies
-        row[1] += cost.tok
-        row[2] += cost.outtok
-        row[3] += cost.usd
-        row[4] += cost.ms
+        cost_U = _amounts(cost)
+        self._sums.setdefault((klass, slot), _Sums()).add(cost_U, copies)
+        self._all.setdefault(slot, _Sums()).add(cost_U, copies)
 
-    def known(self, klass: int, slot: int) -> bool:
+    def known(self, slot: int) -> bool:
         """Whether enough was settled for the first guess not to be needed."""
-        row = self._sums.get((klass, slot))
-        return row is not None and row[0] >= ENOUGH
+        return slot in self._all and self._all[slot].copies >= ENOUGH
 
-    def seen(self, klass: int, slot: int) -> bool:
+    def seen(self, slot: int) -> bool:
         """Whether anything was settled."""
-        return (klass, slot) in self._sums
+        return slot in self._all
 
     def mean(self, klass: int, slot: int, guess: Cost) -> Cost:
-        """Expected cost of one copy."""
-        row = self._sums.get((klass, slot))
-        if row is None:
+        """Expected cost of one copy; `guess` is what is thought before anything was settled."""
+        everywhere = self._all.get(slot)
+        if everywhere is None:
             return guess
-        weight = 0.0 if row[0] >= ENOUGH else PRIOR_WEIGHT
-        total = row[0] + weight
-        return Cost(
-            round((row[1] + weight * guess.tok) / total),
-            round((row[2] + weight * guess.outtok) / total),
-            round((row[3] + weight * guess.usd) / total),
-            round((row[4] + weight * guess.ms) / total),
-        )
+        weight = 0.0 if everywhere.copies >= ENOUGH else PRIOR_WEIGHT
+        mean_U = (everywhere.sum_U + weight * _amounts(guess)) / (everywhere.copies + weight)
+        own = self._sums.get((klass, slot))
+        if own is not None and own.copies < everywhere.copies:
+            usual_U = everywhere.sum_U / everywhere.copies
+            spread_U = np.maximum(everywhere.squares_U / everywhere.copies - usual_U**2, 0.0)
+            weight_U = spread_U / np.maximum((APART * usual_U) ** 2, 1e-12)
+            mean_U = (own.sum_U + weight_U * mean_U) / (own.copies + weight_U)
+        return Cost(*np.rint(mean_U).astype(np.int64).tolist())
 
     def note_worst(self, slot: int, worst: Cost) -> None:
         """Remember the worst case of one copy of a slot."""
@@ -64,3 +90,7 @@ class Costs:
     def worst(self, slot: int, guess: Cost) -> Cost:
         """The worst case known of one copy of a slot."""
         return self._worst.get(slot, guess)
+
+
+def _amounts(cost: Cost) -> Floats:
+    return np.array([cost.tok, cost.outtok, cost.usd, cost.ms], dtype=np.float64)

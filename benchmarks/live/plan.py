@@ -97,7 +97,16 @@ def runs(strategy: str = "auto") -> tuple[Run, ...]:
     )
     mends = Run("outlay-usd-1.00-revise", "priced", "revise", unit="usd", level=1.0)
     after = 1 + BUDGETS.index(("usd", 1.0))
-    return (*rivals, *dict.fromkeys((*ours[:after], mends, *ours[after:])))
+    return (*rivals, *dict.fromkeys((*ours[:after], mends, *ours[after:])), *loops())
+
+
+def loops() -> tuple[Run, ...]:
+    """One model until its check passes, at most four answers: drawn anew each time, or mended with the check's word."""
+    return tuple(
+        Run(f"{name}-until-4{tail}", "until_pass:4", strategy, arms=(f"{name}:greedy", name))
+        for name in BILLIONS
+        for tail, strategy in (("", "best_of"), ("-revise", "revise"))
+    )
 
 
 def chosen(prompts: Sequence[Prompt]) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:

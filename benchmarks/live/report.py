@@ -14,6 +14,7 @@ Result = Mapping[str, Any]
 YARD: Final = "always-big"
 RULE: Final = "small-then-big"
 PARTS: Final = 10
+LOOPS: Final = 4
 NANO: Final = 1_000_000_000
 
 
@@ -27,6 +28,7 @@ def render(results: Sequence[Result]) -> str:
         _solved(results, by_name),
         _pairs(results, by_name),
         _where(results),
+        _loops(results),
         _speed(results),
         _sums(results),
         _receipt(results),
@@ -130,6 +132,44 @@ def _where(results: Sequence[Result]) -> str:
             cells.append(f"{right} of {len(some)}, {tokens / max(len(some), 1):,.0f} tok each")
         rows.append((result["name"], *cells))
     return "\n".join(["## Where", "", _table(("run", "with a check", "without"), rows)])
+
+
+def _loops(results: Sequence[Result]) -> str:
+    """What each further answer brings where one model is asked until its check passes."""
+    rows = []
+    for result in results:
+        if not result.get("policy", "").startswith("until_pass"):
+            continue
+        some = [task for task in result["tasks"] if task["checked"]]
+        for number in range(1, LOOPS + 1):
+            solved = [task["right"] and within(task, number)[0] for task in some]
+            tokens = sum(within(task, number)[1] for task in some)
+            share = wilson(sum(solved), len(some))
+            name = result["name"] if number == 1 else ""
+            rows.append(
+                (
+                    *(name, f"{number}", f"{sum(solved)} of {len(some)}"),
+                    *(f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]", f"{tokens / len(some):,.0f}"),
+                )
+            )
+    if not rows:
+        return ""
+    head = ("one model, until its check passes", "answers at most", "solved", "share", "tok each")
+    return "\n".join(["## Drawn anew or mended", "", _table(head, rows)])
+
+
+def within(task: Result, number: int) -> tuple[bool, int]:
+    """Whether one of the first answers passed its check, and what these answers cost in tokens."""
+    passed, answers, tokens = False, 0, 0
+    for bought in task["receipt"]["purchases"]:
+        if bought["kind"] == "check":
+            passed = passed or bool(bought.get("verdict"))
+            continue
+        answers += 1
+        if answers > number:
+            break
+        tokens += bought["tok"]
+    return passed, tokens
 
 
 def _speed(results: Sequence[Result]) -> str:

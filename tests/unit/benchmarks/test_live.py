@@ -182,6 +182,16 @@ def test_budgets_are_multiples_of_what_always_big_used():
         by_name["outlay-s-1.00"].budget(None)
 
 
+def test_what_the_first_answers_brought_is_read_from_a_receipt():
+    said = [("sample", 100, None), ("check", 0, False), ("revise", 250, None), ("check", 0, True)]
+    bought = [
+        {"kind": kind, "tok": tok} | ({} if verdict is None else {"verdict": verdict})
+        for kind, tok, verdict in said
+    ]
+    task = {"receipt": {"purchases": bought}}
+    assert [report.within(task, number) for number in (1, 2, 4)] == [(False, 100), (True, 350), (True, 350)]
+
+
 def test_another_strategy_gets_folders_of_its_own():
     names = {one.name: one for one in plan.runs()}
     assert not [one for one in plan.runs("cascade") if one.strategy == "cascade" and one.name in names]

@@ -2,8 +2,9 @@
 the evidence.
 
 It is a pure step. The driver hands it the time and what came back; it hands back calls and journal lines. All that it
-decides is one of a few operations (open, reopen, compare, probe, buy, idle, reveal, end), each written to the journal
-before its calls are sent, so that a resumed run is this same machine fed with the journal: nothing is chosen anew.
+decides is one of a few operations (open, reopen, compare, probe, buy, behind, idle, reveal, end), each written to the
+journal before its calls are sent, so that a resumed run is this same machine fed with the journal: nothing is chosen
+anew.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, final
 
 import numpy as np
@@ -88,6 +90,9 @@ class Market:
         self._next = 0  # the first prompt that is not open
         self._roots = 0
         self._active: dict[str, Point] = {}  # to be valued
+        self._answered: dict[
+            str, Point
+        ] = {}  # the same, before all others: what came back may be all they need
         self._parked: dict[str, Point] = {}  # nothing is worth this price
         self._refused: dict[str, Point] = {}  # what they chose could not be reserved
         self._ops: list[list[Any]] = []
@@ -162,14 +167,13 @@ class Market:
         self._wake()
 
     def _next_to_act(self) -> list[Point]:
-        """The active points that may act now. A run starts slowly, so that the first prompts teach what the others are
-        then bought at: no more calls are in flight than answers came back, and a few.
+        """The points that may act now. A run starts slowly, so that the first prompts teach what the others are then
+        bought at: no more calls are in flight than answers came back, and a few. What may be done does not wait.
         """
         room = max(SLOW_START + self._seen.draws - len(self.flight), 0)
         if self._clock.limited:  # what is bought now and sent later is decided on less than is known then
             room = min(room, max(self._clock.at_once - len(self.flight), 0))
-        points = list(self._active.values())
-        return points[:room] if len(points) > room else points
+        return [*islice(self._active.values(), room), *self._answered.values()]
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
@@ -200,8 +204,11 @@ class Market:
         points = self._next_to_act()
         if not points:
             return False
+        looked_at = set(self._answered)
         for point in points:
-            del self._active[point.path]
+            self._forget(point)
+        if not self._active:  # nobody waits
+            looked_at.clear()
         menus = [self._menu(point) for point in points]
         ready, self._ready = self._ready, None
         if ready is not None and ready[2] == points and _near(ready[0], self.setting.pricing.price):
@@ -242,6 +249,9 @@ class Market:
                     self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")
             elif stopped or self._too_late(point, offer, elapsed_ms):
                 self._end(point, stopped or DEADLINE)
+            elif point.path in looked_at and offer.kind != "check":
+                self._ops.append(["behind", point.path])
+                self._wait_behind(point)
             else:
                 copies = 1 if forced else copies_P[i]
                 gain, cost = (0.0, 0.0) if forced else (float(values.gain_O[row]), float(values.cost_O[row]))
@@ -379,7 +389,7 @@ class Market:
             self._refused_at = (price, self._seen.epoch)
 
     def _forget(self, point: Point) -> None:
-        for idle in (self._active, self._parked, self._refused):
+        for idle in (self._active, self._answered, self._parked, self._refused):
             idle.pop(point.path, None)
 
     def _buy(
@@ -637,7 +647,7 @@ class Market:
     def _go_on(self, point: Point) -> None:
         """New evidence: the flow offers again, or ends with a candidate of its own."""
         if point.advance(point.evidence):
-            self._active[point.path] = point
+            self._line_up(point)
             return
         candidate, belief = point.ended, point.factor if point.ended is not None else 0.0
         if candidate is not None and point.draw_rows:
@@ -648,6 +658,19 @@ class Market:
             self._refresh(point)
             candidate, belief = point.answer_of(point.leader), point.best * point.factor
         self._close(point, candidate, belief, "the flow ended")
+
+    def _line_up(self, point: Point) -> None:
+        """To be valued; what may be done or is about to be checked, at once."""
+        first = bool(point.draw_rows)
+        if self.setting.policy.priced:
+            passed = first and bool(point.verdict_rows) and point.verdict_rows[-1].value > 0
+            first = passed or any(offer.kind == "check" for offer in point.offers)
+        (self._answered if first else self._active)[point.path] = point
+
+    def _wait_behind(self, point: Point) -> None:
+        """It was looked at before its turn and wants more: those that waited buy first."""
+        self._forget(point)
+        self._active[point.path] = point
 
     def _refresh(self, point: Point) -> None:
         batch = pack([point.row()], [point.draw_rows], [point.verdict_rows], [()])
@@ -694,7 +717,7 @@ class Market:
             highest = max(point.until for point in self._parked.values())
             self._set_price(min(pricing.price, highest) * 0.999)
             self._wake()
-            if not self._active:  # no price is low enough
+            if not (self._active or self._answered):  # no price is low enough
                 for point in list(self._parked.values()):
                     self._end(point, "no offer is worth its price")
             return True
@@ -929,8 +952,10 @@ class Market:
         self._seen.learned()
         self._appraisal.learned()
         self._look_back()
-        self._active.update(self._parked)
+        parked = list(self._parked.values())
         self._parked.clear()
+        for point in parked:
+            self._line_up(point)
 
     def _look_back(self) -> None:
         """What was learned changes the belief in parts that were decided before."""
@@ -1023,6 +1048,8 @@ class Market:
             self._reveal(point)
         elif op[0] == "probe":
             self._probe_flows(point, list(point.offers))
+        elif op[0] == "behind":
+            self._wait_behind(point)
         elif op[0] == "idle":
             _, _, why, best, leader, point.until, point.remaining, *wanted = op
             believe(point, best, leader)

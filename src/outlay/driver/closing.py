@@ -42,7 +42,12 @@ def troubles(market: Market) -> tuple[str, ...]:
             if "error" in line:
                 seen.setdefault(line["arm"], []).append(line["error"])
     often = sorted(seen.items(), key=lambda item: -len(item[1]))[:5]
-    return tuple(f"{arm} failed {len(errors)} times, first: {errors[0][:200]}" for arm, errors in often)
+    return tuple(
+        f"{arm} failed once: {errors[0][:200]}"
+        if len(errors) == 1
+        else f"{arm} failed {len(errors)} times, first: {errors[0][:200]}"
+        for arm, errors in often
+    )
 
 
 def totals(market: Market) -> tuple[Line, ...]:

@@ -255,9 +255,7 @@ def test_a_check_that_raises_each_time_is_named_where_the_result_is_printed():
 
     result = dealt("best_of", check=broken)
     assert result.troubles[0].startswith("broken failed")
-    assert "Trouble: broken failed once: check broken raised RuntimeError: no database" in str(
-        result
-    )
+    assert "Trouble: broken failed once: check broken raised RuntimeError: no database" in str(result)
     assert dealt().troubles == ()
 
 

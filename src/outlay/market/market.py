@@ -663,8 +663,7 @@ class Market:
         """To be valued; what may be done or is about to be checked, at once."""
         first = bool(point.draw_rows)
         if self.setting.policy.priced:
-            passed = first and bool(point.verdict_rows) and point.verdict_rows[-1].value > 0
-            first = passed or any(offer.kind == "check" for offer in point.offers)
+            first = first and bool(point.verdict_rows) and point.verdict_rows[-1].value > 0
         (self._answered if first else self._active)[point.path] = point
 
     def _wait_behind(self, point: Point) -> None:

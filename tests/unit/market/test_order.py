@@ -42,9 +42,7 @@ def asked_before_the_first_answer(policy: str, *, check: bool) -> int:
     return seen[0]
 
 
-@pytest.mark.parametrize(
-    ("policy", "check"), [("uniform:1", False), ("until_pass:3", True), ("priced", True)]
-)
+@pytest.mark.parametrize(("policy", "check"), [("uniform:1", False), ("until_pass:3", True)])
 def test_the_first_answer_is_there_long_before_the_last_prompt_is_asked(policy: str, check: bool):
     assert asked_before_the_first_answer(policy, check=check) <= PROMPTS / 4
 

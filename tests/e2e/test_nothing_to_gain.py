@@ -33,3 +33,40 @@ def test_a_check_that_only_fails_has_checked_nothing_and_is_named():
     assert {answer.answer for answer in answers} == {"7"}
     assert not summary.checked
     assert summary.troubles[0].startswith("check failed 5 times")
+
+
+def test_a_tiny_budget_compares_nothing_before_everybody_could_be_asked():
+    """Four hundred prompts, and money for a hundred answers: nobody is asked twice, not even to compare models."""
+
+    def answer(call: Call, ordinal: int) -> Completion:
+        return Completion(f"It is {call.seed % 97}.", output_tokens=20)
+
+    def cost(call: Call) -> Cost:
+        return Cost(call.n * 20, call.n * 20)
+
+    prompts = tuple(Prompt(f"p{i}", (Message("user", f"q {i}"),), "number") for i in range(400))
+    arms = (Arm("a", "sim", "a"), Arm("b", "sim", "b"))
+    job = Job(prompts, arms, {"sim": Simulated(answer, cost, cost)}, budget=Budget(tok=100 * 20))
+    summary, answers = asyncio.run(run_job(job))
+    assert summary.outcomes == {"answered": 100, "out_of_budget": 300}
+    assert {found.cost.tok for found in answers} == {0, 20}
+
+
+def test_a_budget_that_is_too_large_is_not_spent_on_certainty():
+    """One model that is right four times of five, nothing that checks it, and money for hundreds of answers each."""
+
+    def answer(call: Call, ordinal: int) -> Completion:
+        wrong = (call.seed + ordinal) % 5 == 0
+        return Completion(f"It is {call.seed % 97 + 100 if wrong else 7}.", output_tokens=20)
+
+    def cost(call: Call) -> Cost:
+        return Cost(call.n * 20, call.n * 20)
+
+    prompts = tuple(Prompt(f"p{i}", (Message("user", f"q {i}"),), "number") for i in range(40))
+    arms = (Arm("m", "sim", "m", temperature=0.8),)
+    job = Job(prompts, arms, {"sim": Simulated(answer, cost, cost)}, budget=Budget(tok=40 * 20 * 200))
+    summary, answers = asyncio.run(run_job(job))
+    assert {found.answer for found in answers} == {"7"}
+    assert min(found.confidence for found in answers) >= 0.99
+    assert summary.spent.tok <= 40 * 20 * 12, summary.spent.tok / 800
+    assert summary.end == "no_gain"

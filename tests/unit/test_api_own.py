@@ -295,3 +295,21 @@ def test_a_run_that_goes_on_at_another_endpoint_says_where_it_was_begun(
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9000/v1")
     with pytest.warns(UserWarning, match="was begun at http://127.0.0.1:8000/v1"):
         outlay.stream(["?"], budget="99tok", models="small", directory=tmp_path)
+
+
+class Raises(Says):
+    """Its `complete` fails in a way of its own."""
+
+    async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
+        raise RuntimeError("kaput")
+
+
+def test_an_engine_or_a_strategy_that_raises_is_named_with_what_it_raised():
+    with pytest.raises(EngineError, match="engine 'own': complete raised RuntimeError: kaput"):
+        outlay.run(["6 * 7?"], budget="1ktok", models=ARM, engines={"own": Raises("42")})
+
+    def broken(prompt: Prompt, arms: Arms, evidence: Evidence) -> tuple[Offer, ...]:
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(UsageError, match=r"raised ZeroDivisionError: division by zero"):
+        outlay.run(["6 * 7?"], budget="1ktok", models=ARM, engines={"own": Says("42")}, strategy=loop(broken))

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, final
 
 from outlay.api.parts import Same
 from outlay.engines.base import Engine
-from outlay.errors import CheckError, EngineError, UsageError
+from outlay.errors import CheckError, EngineError, OutlayError, UsageError
 from outlay.flow import Arms, Candidate, Decision, Evidence, Flow, Offer, Start, Sub
 from outlay.types import Call, Cost, Delivery, Prompt
 
@@ -61,13 +61,27 @@ class Looked:
         return cost
 
     async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
-        coming = self._engine.complete(calls)
+        try:
+            coming = self._engine.complete(calls)
+        except Exception as error:
+            raise self._raised(error) from error
         if not inspect.isawaitable(coming):
             raise EngineError(
                 f"engine {self._name!r}: complete returned {what(coming)} and cannot be awaited; write `async def "
                 "complete`"
             )
-        return await coming
+        try:
+            return await coming
+        except OutlayError:
+            raise
+        except Exception as error:
+            raise self._raised(error) from error
+
+    def _raised(self, error: Exception) -> EngineError:
+        return EngineError(
+            f"engine {self._name!r}: complete raised {type(error).__name__}: {error}; a call that fails is a Delivery "
+            "with an error, and what was used"
+        )
 
     async def close(self) -> None:
         await self._engine.close()
@@ -102,6 +116,10 @@ def flow_of(strategy: Any) -> Start:
                 said = next(flow) if sent is None else flow.send(sent)
             except StopIteration as end:
                 return _candidate(name, end.value)
+            except OutlayError:
+                raise
+            except Exception as error:
+                raise UsageError(f"strategy {name} raised {type(error).__name__}: {error}") from error
             sent = yield _offers(name, said)
 
     start.__name__ = name

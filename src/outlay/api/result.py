@@ -112,7 +112,11 @@ def beside(compared: "Compared") -> str:
     """How the run fared beside always asking the dearest model, without any label."""
     if not compared.held:
         return "no prompt fell into the held-out share; hold out a larger one"
-    most = f" (at most {100 * compared.most:.3g}% of the budget goes there)" if compared.most < 1 else ""
+    most = (
+        f" (at their worst they may take {100 * compared.most:.3g}% of the budget; a smaller max_tokens makes room)"
+        if compared.most < 1
+        else ""
+    )
     others = ", ".join(
         f"{compared.missing[why]:,} {words}{most if why == 'unaffordable' else ''}"
         for why, words in MISSING.items()

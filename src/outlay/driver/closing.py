@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from outlay.config import show_amount
@@ -63,22 +64,25 @@ def totals(market: Market) -> tuple[Line, ...]:
     return tuple(sorted(lines, key=lambda line: -line.cost.tok))
 
 
-def _under_way(market: Market) -> str:
-    """What calls that were given up may still cost."""
-    count = len(market.flight)
-    if not count:
+def _under_way(market: Market, sent: Collection[str]) -> str:
+    """What calls that were sent and given up may still cost."""
+    if not sent:
         return ""
+    holds = [market.held_for(key) for key in sent]
     held = ", ".join(
-        show_amount(unit, getattr(market.ledger.held, unit))
+        show_amount(unit, amount)
         for unit in market.setting.budget.limits()
-        if unit != "s" and getattr(market.ledger.held, unit)
+        if unit != "s" and (amount := sum(getattr(hold, unit) for hold in holds))
     )
     most = f", up to {held}" if held else ""
-    return f"; {count} calls were under way: those that had been sent may be billed and will be charged then{most}"
+    calls = "1 call was" if len(sent) == 1 else f"{len(sent)} calls were"
+    return f"; {calls} under way and may be billed: charged then{most}"
 
 
-def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[str, str]:
-    """Which end was reached, and the sentence that says so."""
+def ending(
+    market: Market, job: Job, finished: bool, elapsed_ms: int, sent: Collection[str] = ()
+) -> tuple[str, str]:
+    """Which end was reached, and the sentence that says so; `sent` are calls that were sent and are not back."""
     limits = job.budget.limits()
     shares = {
         unit: getattr(market.ledger.spent, unit) / max(limit, 1)
@@ -93,7 +97,7 @@ def ending(market: Market, job: Job, finished: bool, elapsed_ms: int) -> tuple[s
             "excess is booked"
         )
     if not finished:
-        return "interrupted", f"interrupted; give the same command again to go on{_under_way(market)}"
+        return "interrupted", f"interrupted; give the same command again to go on{_under_way(market, sent)}"
     late = job.budget.ms is not None and elapsed_ms >= job.budget.ms
     if late or any(settled.reason == DEADLINE for settled in market.settled):
         return "deadline", "the time was up"

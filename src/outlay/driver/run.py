@@ -422,7 +422,13 @@ class _Run:
         for answer in self.answers:
             outcomes[answer.outcome] = outcomes.get(answer.outcome, 0) + 1
         given = [answer.confidence for answer in self.answers if answer.outcome == "answered"]
-        end, sentence = ending(market, job, finished, self.elapsed_ms())
+        waiting = {call.key for calls in self._waiting.values() for call in calls}
+        sent = [
+            key
+            for key, purchase in market.flight.items()
+            if purchase.call and key not in waiting and not job.engines[purchase.call.arm.engine].lockstep
+        ]
+        end, sentence = ending(market, job, finished, self.elapsed_ms(), sent)
         return Summary(
             len(job.prompts), outcomes, market.ledger.spent, job.budget, self.elapsed_ms(), end, sentence,
             totals(market), sum(given) / len(given) if given else 0.0,

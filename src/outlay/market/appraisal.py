@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from outlay.batch import EFFECTS, NOTE, VERDICT, Floats, OfferRow, PointRow, pack
+from outlay.batch import DRAW, EFFECTS, NOTE, VERDICT, Floats, OfferRow, PointRow, pack
 from outlay.flow import Offer, Sub
 from outlay.market.clock import Clock
 from outlay.market.costs import Costs
@@ -241,6 +241,14 @@ class Appraisal:
                 break
         self._standards[(klass, parts, step)] = (s, cost)
         return s, cost
+
+    def cheapest(self, counts: dict[int, float]) -> float:
+        """What the cheapest answer takes of the budget, over prompts that were not asked anything yet."""
+        return sum(
+            count * min((row.cost for row in self._fresh[klass][1] if row.effect == DRAW), default=0.0)
+            for klass, count in counts.items()
+            if klass in self._fresh
+        )
 
     def curve(self, counts: dict[int, float]) -> tuple[Floats, Floats]:
         """Spend of prompts that were not asked anything yet, at falling prices; `counts` says how many of each

@@ -57,6 +57,11 @@ PASSED = "your check passed"
 SURE = 0.9
 """Belief in an answer that passed a check from which nothing more is bought. A check that passes everything is learned
 to say little, and the belief in what passed it is lower."""
+CERTAIN = 0.999
+"""Belief in an answer from which nothing more is bought, checked or not: no belief is exact to more, and a budget that
+is too large is not to be spent on a thousandth.
+"""
+SETTLED = "it is sure: more would hardly change the answer"
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 STOPPED = "the run was stopped; this is the best so far"
 SLOW_START = 32
@@ -231,9 +236,11 @@ class Market:
             offer = self._even_offer(point, menus[i])
             forced = offer is not None
             looked = all(other.kind != "check" for other in menus[i])  # every check of the user's has its say
-            if offer is None and looked and self.setting.policy.priced and point.passed(SURE):
-                self._end(point, PASSED)
-                continue
+            if offer is None and looked and self.setting.policy.priced and point.parent is None:
+                reason = PASSED if point.passed(SURE) else SETTLED if point.best >= CERTAIN else ""
+                if reason:
+                    self._end(point, reason)
+                    continue
             if offer is None and row >= 0:
                 offer = menus[i][row - first_O[i]]
             if offer is None:
@@ -339,11 +346,20 @@ class Market:
         if looks:  # first what it costs nothing to know
             return looks[0]
         had = {triple[:2] for triple in point.bought if point.tried(triple)}
+        if had and not self._enough_for_all():
+            return None
         for effect in ("draw", "verdict"):
             for offer in menu:
                 if offer.effect == effect and (offer.kind, offer.arm) not in had:
                     return offer
         return None
+
+    def _enough_for_all(self) -> bool:
+        """Whether the budget pays for a cheap answer to each prompt that has none; before that nothing is compared."""
+        later = len(self.prompts) - self._next if self._next else 0
+        needed = self._appraisal.cheapest(self._seen.fresh(later))
+        left = self.setting.pricing.share(self.ledger.left) + self.setting.pricing.share(self.ledger.held)
+        return self._clock.limited or needed <= left
 
     def _too_late(self, point: Point, offer: Offer, elapsed_ms: int) -> bool:
         """Whether a call is not expected back by the deadline."""

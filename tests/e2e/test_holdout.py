@@ -133,7 +133,9 @@ def test_held_out_prompts_that_the_budget_could_not_pay_for_are_told_and_counted
     assert compared is not None
     assert compared.prompts == 10 == 2_000 * 2 * job.holdout / 100
     assert compared.missing == {"unaffordable": len(held(job)) - 10}
-    said = f"; of {compared.held} held out, {compared.held - 10} could not be afforded (at their worst they may"
+    said = (
+        f"; of {compared.held} held out, {compared.held - 10} could not be afforded (at their worst they may"
+    )
     assert said in beside(compared)
     asked = [a for a in answers if any(line["kind"] == "compare" for line in a.receipt["purchases"])]
     assert len(asked) == 10

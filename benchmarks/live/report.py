@@ -68,8 +68,14 @@ def _solved(results: Sequence[Result], by_name: Mapping[str, Result]) -> str:
         )
     head = ("run", "solved", "share", "points v always-big", "tok", "outtok", "USD", "seconds", "budget left",
             "calls small + big")  # fmt: skip
-    ends = [f"- {result['name']}: {result['end']}" for result in results]
+    ends = [f"- {result['name']}: {result['end']}{_revisions(result)}" for result in results]
     return "\n".join(["## Solved and spent", "", _table(head, rows), "", *ends])
+
+
+def _revisions(result: Result) -> str:
+    kinds = [bought["kind"] for task in result["tasks"] for bought in task["receipt"]["purchases"]]
+    number = kinds.count("revise")
+    return f"; {number} revisions" if number else ""
 
 
 def difference(ours: Result, theirs: Result) -> Interval:
@@ -155,7 +161,27 @@ def _loops(results: Sequence[Result]) -> str:
     if not rows:
         return ""
     head = ("one model, until its check passes", "answers at most", "solved", "share", "tok each")
-    return "\n".join(["## Drawn anew or mended", "", _table(head, rows)])
+    return "\n".join(["## Drawn anew or mended", "", _table(head, rows), "", *_mended(results)])
+
+
+def _mended(results: Sequence[Result]) -> list[str]:
+    """Mended minus drawn anew, where both were run."""
+    by_name = {result["name"]: result for result in results}
+    said = []
+    for result in results:
+        anew = by_name.get(result["name"].removesuffix("-revise"))
+        if anew is None or anew is result or not result.get("policy", "").startswith("until_pass"):
+            continue
+        said.append(
+            f"- {result['name']} minus {anew['name']}: {_points(difference(_looped(result), _looped(anew)))}"
+        )
+    return said
+
+
+def _looped(result: Result) -> Result:
+    """Tasks with a check, right where the loop ended with an answer that passed."""
+    some = [task for task in result["tasks"] if task["checked"]]
+    return {"tasks": [{"id": task["id"], "right": task["right"] and within(task, LOOPS)[0]} for task in some]}
 
 
 def within(task: Result, number: int) -> tuple[bool, int]:

@@ -328,6 +328,7 @@ def test_calls_that_wait_are_not_sent_after_a_stop_and_cost_nothing_when_the_run
     first = limited(bed, 0.02, 4, asked, stop_at=4, directory=tmp_path, budget=Budget(tok=100_000))
     assert first.end == "interrupted"
     assert 4 <= len(asked) <= 8, "what waited was not sent"
+    assert "under way" not in first.end_sentence, "what was not sent cannot be billed"
     again = limited(bed, 0.0, 4, asked, directory=tmp_path, budget=Budget(tok=100_000))
     assert again.outcomes == {"answered": 40}
     assert len(asked) == len(set(asked)) == 40, "each was sent once, under the key that it was bought with"

@@ -35,8 +35,10 @@ def test_a_check_that_only_fails_has_checked_nothing_and_is_named():
     assert summary.troubles[0].startswith("check failed 5 times")
 
 
-def test_a_tiny_budget_compares_nothing_before_everybody_could_be_asked():
-    """Four hundred prompts, and money for a hundred answers: nobody is asked twice, not even to compare models."""
+def test_a_small_budget_compares_nothing_before_everybody_could_be_asked():
+    """Four hundred prompts, half of them worth little, and money for three hundred answers: while those wait, nobody is
+    asked twice, not even to compare models.
+    """
 
     def answer(call: Call, ordinal: int) -> Completion:
         return Completion(f"It is {call.seed % 97}.", output_tokens=20)
@@ -44,11 +46,14 @@ def test_a_tiny_budget_compares_nothing_before_everybody_could_be_asked():
     def cost(call: Call) -> Cost:
         return Cost(call.n * 20, call.n * 20)
 
-    prompts = tuple(Prompt(f"p{i}", (Message("user", f"q {i}"),), "number") for i in range(400))
+    prompts = tuple(
+        Prompt(f"p{i}", (Message("user", f"q {i}"),), "number", worth=0.2 if i % 2 else 1.0)
+        for i in range(400)
+    )
     arms = (Arm("a", "sim", "a"), Arm("b", "sim", "b"))
-    job = Job(prompts, arms, {"sim": Simulated(answer, cost, cost)}, budget=Budget(tok=100 * 20))
+    job = Job(prompts, arms, {"sim": Simulated(answer, cost, cost)}, budget=Budget(tok=300 * 20))
     summary, answers = asyncio.run(run_job(job))
-    assert summary.outcomes == {"answered": 100, "out_of_budget": 300}
+    assert summary.outcomes["answered"] == 300
     assert {found.cost.tok for found in answers} == {0, 20}
 
 

@@ -4,6 +4,7 @@ it may not ends the run with its name, what came, and what is expected.
 
 import inspect
 from collections.abc import Generator, Sequence
+from dataclasses import astuple
 from typing import Any, NoReturn, final
 
 from outlay.api.parts import Same
@@ -11,8 +12,6 @@ from outlay.engines.base import Engine
 from outlay.errors import CheckError, EngineError, OutlayError, UsageError
 from outlay.flow import Arms, Candidate, Decision, Evidence, Flow, Offer, Start, Sub
 from outlay.types import Call, Cost, Delivery, Prompt
-
-AMOUNTS = ("tok", "outtok", "usd", "ms")
 
 
 def what(value: object) -> str:
@@ -41,8 +40,7 @@ class Looked:
     def worst(self, call: Call) -> Cost:
         """Of the most that a call may cost all is held, so all must be whole and none below nothing."""
         cost = self._cost("worst", self._engine.worst(call))
-        amounts = [getattr(cost, name) for name in AMOUNTS]
-        if any(not isinstance(amount, int) or amount < 0 for amount in amounts):
+        if any(not isinstance(amount, int) or amount < 0 for amount in astuple(cost)):
             raise EngineError(
                 f"engine {self._name!r}: worst returned {cost}; tokens, nano-dollars and milliseconds are whole "
                 "numbers of 0 or more"

@@ -9,7 +9,6 @@ under way; the others wait here, unsent, and the journal knows which were sent: 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from collections import Counter, deque
@@ -23,6 +22,7 @@ import msgspec
 from outlay import journal as journals
 from outlay.driver.begin import distinct, fingerprint, setting
 from outlay.driver.closing import checked, compared, ending, totals, troubles
+from outlay.driver.garbage import seldom_collecting
 from outlay.driver.job import Job, Progress, Summary
 from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
 from outlay.driver.sound import looked_at
@@ -37,8 +37,6 @@ GRACE_MS = 1000
 UNBOUNDED = 1 << 30
 DRAIN_S = 20.0
 """How long calls under way are waited for after an engine gave up: their answers may be paid for."""
-YOUNG = 50_000
-"""New objects in memory before Python looks for garbage among them."""
 TURNS, FEW = 4, 4
 """Turns of the event loop, without waiting, in which more may come back while less than a part in `FEW` has."""
 LATE = "not back at the deadline; charged at the most that it could have cost"
@@ -443,23 +441,6 @@ def _most(held: Cost, why: str, *, again: bool = False) -> Delivery:
     return Delivery((), Usage(held.tok - held.outtok, held.outtok, estimated=True), 0, why, again=again)
 
 
-@contextmanager
-def _seldom_collecting() -> Iterator[None]:
-    """A run makes hundreds of objects a call that live as long as it does. To look through them for garbage every 700
-    new ones takes a seventh of the processor's time, and finds next to none. Where runs go on side by side, the first
-    sets the threshold back.
-    """
-    young, *older = gc.get_threshold()
-    raised = 0 < young < YOUNG  # 0: collecting is switched off
-    if raised:
-        gc.set_threshold(YOUNG, *older)
-    try:
-        yield
-    finally:
-        if raised:
-            gc.set_threshold(young, *older)
-
-
 async def _complete(engine: Engine, calls: list[Call]) -> list[Delivery]:
     return looked_at(calls[0].arm.engine, calls, await engine.complete(calls))
 
@@ -490,7 +471,7 @@ async def run_job(
     """
     run = _Run(job, watch, told)
     try:
-        with _seldom_collecting():
+        with seldom_collecting():
             finished = await run.go(stop or (lambda: 0))
         run.market.ledger.audit()
         if not finished:

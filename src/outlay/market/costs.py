@@ -7,11 +7,13 @@ from typing import final
 import numpy as np
 
 from outlay.batch import Floats
+from outlay.market.purchase import amounts
 from outlay.types import Cost
 
 PRIOR_WEIGHT = 2.0
 ENOUGH = 24
 """Settled copies after which the first guess no longer counts."""
+UNITS = len(amounts(Cost()))
 APART = 0.5
 """How far the means of classes are thought to lie apart, as a share of the mean over all."""
 
@@ -23,8 +25,8 @@ class _Sums:
 
     def __init__(self) -> None:
         self.copies = 0
-        self.sum_U: Floats = np.zeros(4)
-        self.squares_U: Floats = np.zeros(4)
+        self.sum_U: Floats = np.zeros(UNITS)
+        self.squares_U: Floats = np.zeros(UNITS)
 
     def add(self, cost_U: Floats, copies: int) -> None:
         self.copies += copies
@@ -50,7 +52,7 @@ class Costs:
 
     def settle(self, klass: int, slot: int, cost: Cost, copies: int) -> None:
         """Book a settled purchase of `copies` that cost `cost` together."""
-        cost_U = _amounts(cost)
+        cost_U = np.array(amounts(cost), dtype=np.float64)
         self._sums.setdefault((klass, slot), _Sums()).add(cost_U, copies)
         self._all.setdefault(slot, _Sums()).add(cost_U, copies)
 
@@ -68,7 +70,7 @@ class Costs:
         if everywhere is None:
             return guess
         weight = 0.0 if everywhere.copies >= ENOUGH else PRIOR_WEIGHT
-        mean_U = (everywhere.sum_U + weight * _amounts(guess)) / (everywhere.copies + weight)
+        mean_U = (everywhere.sum_U + weight * np.array(amounts(guess))) / (everywhere.copies + weight)
         own = self._sums.get((klass, slot))
         if own is not None and own.copies < everywhere.copies:
             usual_U = everywhere.sum_U / everywhere.copies
@@ -90,7 +92,3 @@ class Costs:
     def worst(self, slot: int, guess: Cost) -> Cost:
         """The worst case known of one copy of a slot."""
         return self._worst.get(slot, guess)
-
-
-def _amounts(cost: Cost) -> Floats:
-    return np.array([cost.tok, cost.outtok, cost.usd, cost.ms], dtype=np.float64)

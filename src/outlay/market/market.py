@@ -95,9 +95,9 @@ class Market:
         self._next = 0  # the first prompt that is not open
         self._roots = 0
         self._active: dict[str, Point] = {}  # to be valued
-        self._answered: dict[
+        self._early: dict[
             str, Point
-        ] = {}  # the same, before all others: what came back may be all they need
+        ] = {}  # the same, in every step: what came back may be all that they need
         self._parked: dict[str, Point] = {}  # nothing is worth this price
         self._refused: dict[str, Point] = {}  # what they chose could not be reserved
         self._ops: list[list[Any]] = []
@@ -178,7 +178,7 @@ class Market:
         room = max(SLOW_START + self._seen.draws - len(self.flight), 0)
         if self._clock.limited:  # what is bought now and sent later is decided on less than is known then
             room = min(room, max(self._clock.at_once - len(self.flight), 0))
-        return [*islice(self._active.values(), room), *self._answered.values()]
+        return [*islice(self._active.values(), room), *self._early.values()]
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
@@ -209,11 +209,11 @@ class Market:
         points = self._next_to_act()
         if not points:
             return False
-        looked_at = set(self._answered)
+        early = set(self._early)
         for point in points:
             self._forget(point)
         if not self._active:  # nobody waits
-            looked_at.clear()
+            early.clear()
         menus = [self._menu(point) for point in points]
         ready, self._ready = self._ready, None
         if ready is not None and ready[2] == points and _near(ready[0], self.setting.pricing.price):
@@ -256,7 +256,7 @@ class Market:
                     self._end(point, "no offer is worth its price" if menus[i] else "nothing more is offered")
             elif stopped or self._too_late(point, offer, elapsed_ms):
                 self._end(point, stopped or DEADLINE)
-            elif point.path in looked_at and offer.kind != "check":
+            elif point.path in early and offer.kind != "check":
                 self._ops.append(["behind", point.path])
                 self._wait_behind(point)
             else:
@@ -355,11 +355,15 @@ class Market:
         return None
 
     def _enough_for_all(self) -> bool:
-        """Whether the budget pays for a cheap answer to each prompt that has none; before that nothing is compared."""
-        later = len(self.prompts) - self._next if self._next else 0
-        needed = self._appraisal.cheapest(self._seen.fresh(later))
-        left = self.setting.pricing.share(self.ledger.left) + self.setting.pricing.share(self.ledger.held)
-        return self._clock.limited or needed <= left
+        """Whether the budget pays for a cheap answer to each prompt that has none; before that nothing is compared. Of
+        time there is no account.
+        """
+        left = self.setting.pricing.share(self.ledger.left + self.ledger.held)
+        return self._clock.limited or self._appraisal.cheapest(self._unasked()) <= left
+
+    def _unasked(self) -> dict[int, float]:
+        """Prompts of each class that were asked nothing yet, those included that are not open."""
+        return self._seen.fresh(len(self.prompts) - self._next if self._next else 0)
 
     def _too_late(self, point: Point, offer: Offer, elapsed_ms: int) -> bool:
         """Whether a call is not expected back by the deadline."""
@@ -405,7 +409,7 @@ class Market:
             self._refused_at = (price, self._seen.epoch)
 
     def _forget(self, point: Point) -> None:
-        for idle in (self._active, self._answered, self._parked, self._refused):
+        for idle in (self._active, self._early, self._parked, self._refused):
             idle.pop(point.path, None)
 
     def _buy(
@@ -676,11 +680,11 @@ class Market:
         self._close(point, candidate, belief, "the flow ended")
 
     def _line_up(self, point: Point) -> None:
-        """To be valued; what may be done or is about to be checked, at once."""
-        first = bool(point.draw_rows)
+        """To be valued; what may be done, in the next step whatever its turn."""
+        done = bool(point.draw_rows)
         if self.setting.policy.priced:
-            first = first and bool(point.verdict_rows) and point.verdict_rows[-1].value > 0
-        (self._answered if first else self._active)[point.path] = point
+            done = bool(point.verdict_rows) and point.verdict_rows[-1].value > 0
+        (self._early if done else self._active)[point.path] = point
 
     def _wait_behind(self, point: Point) -> None:
         """It was looked at before its turn and wants more: those that waited buy first."""
@@ -732,7 +736,7 @@ class Market:
             highest = max(point.until for point in self._parked.values())
             self._set_price(min(pricing.price, highest) * 0.999)
             self._wake()
-            if not (self._active or self._answered):  # no price is low enough
+            if not (self._active or self._early):  # no price is low enough
                 for point in list(self._parked.values()):
                     self._end(point, "no offer is worth its price")
             return True
@@ -1002,8 +1006,7 @@ class Market:
             spent["s"] = gone / max(limits["s"], 1)
             left = replace(left, ms=max(limits["s"] - gone, 0))
         bought = [point for point in self.points.values() if point.bought and point.parent is None]
-        later = len(self.prompts) - self._next if self._next else 0
-        level_F, cost_F = self._appraisal.curve(self._seen.fresh(later))
+        level_F, cost_F = self._appraisal.curve(self._unasked())
         if cautious and limits.keys() != {"s"}:  # time that is not used is lost, however early it is saved
             cost_F = cost_F * (1 + CAUTION * CALMING**self._seen.epoch)
         return Forecast(

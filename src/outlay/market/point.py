@@ -181,7 +181,7 @@ class Point:
 
     def passed(self, sure: float) -> bool:
         """Whether the leading answer is believed that much, passed a check and failed none."""
-        if self.best < sure or self.parent is not None:
+        if self.best < sure:
             return False
         number = {draw.index: draw.candidate for draw in self.evidence.draws}
         said = [

@@ -192,6 +192,16 @@ def test_what_the_first_answers_brought_is_read_from_a_receipt():
     assert [report.within(task, number) for number in (1, 2, 4)] == [(False, 100), (True, 350), (True, 350)]
 
 
+def test_what_was_mended_is_set_against_what_was_drawn_anew():
+    def loop(name: str, passed: bool) -> dict[str, object]:
+        bought = [{"kind": "revise", "tok": 9}, {"kind": "check", "tok": 0, "verdict": passed}]
+        task = {"id": "t", "right": True, "checked": True, "receipt": {"purchases": bought}}
+        return {"name": name, "policy": "until_pass:4", "tasks": [task]}
+
+    said = report._loops([loop("m-until-4", True), loop("m-until-4-revise", False)])
+    assert said.endswith("- m-until-4-revise minus m-until-4: -100.0 [-100.0, -100.0]")
+
+
 def test_another_strategy_gets_folders_of_its_own():
     names = {one.name: one for one in plan.runs()}
     assert not [one for one in plan.runs("cascade") if one.strategy == "cascade" and one.name in names]

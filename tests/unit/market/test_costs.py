@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.market.costs import APART, ENOUGH, Costs
+from outlay.market.costs import ENOUGH, Costs
 from outlay.types import FREE, Cost
 
 GUESS = Cost(500, 500)
@@ -51,7 +51,3 @@ def test_a_mean_lies_between_those_of_its_class_and_of_all_once_enough_is_settle
         own = [tok for k, tok in everything if k == klass]
         low, high = sorted((all_mean, sum(own) / len(own)))
         assert low - 1 <= costs.mean(klass, 0, GUESS).tok <= high + 1
-
-
-def test_how_far_classes_lie_apart_is_a_share():
-    assert 0 < APART <= 1

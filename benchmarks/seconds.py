@@ -41,14 +41,15 @@ class Shared:
 
     def __init__(self, inner: Engine) -> None:
         self._inner, self._places, self._busy = inner, asyncio.Semaphore(PLACES), 0
-        self._calls = self._ms = self._most_ms = 0
+        self._took: dict[str, list[int]] = {}  # by model, as an endpoint's engine knows it
 
     def worst(self, call: Call) -> Cost:
-        most = 50 if call.arm.role == "check" else self._most_ms
+        most = 50 if call.arm.role == "check" else max(self._took.get(call.arm.model, [0]))
         return replace(self._inner.worst(call), ms=most)
 
     def expected(self, call: Call) -> Cost:
-        return replace(self._inner.expected(call), ms=self._ms // max(self._calls, 1))
+        took = self._took.get(call.arm.model, [0])
+        return replace(self._inner.expected(call), ms=sum(took) // len(took))
 
     async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
         began = time.monotonic()
@@ -63,7 +64,7 @@ class Shared:
                 left -= SLICE_S / self._busy
             self._busy -= 1
         ms = round(1000 * (time.monotonic() - began))
-        self._calls, self._ms, self._most_ms = self._calls + 1, self._ms + ms, max(self._most_ms, ms)
+        self._took.setdefault(calls[0].arm.model, []).append(ms)
         return [replace(delivery, ms=ms)]
 
     async def close(self) -> None:

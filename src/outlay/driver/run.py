@@ -192,8 +192,6 @@ class _Run:
             if kind == "settled":
                 answers.extend(self._answers_of(body))
             else:
-                if kind == "step":
-                    body["ms"] = self.elapsed_ms()
                 lines.append(JournalLine(kind, "", journals.encode(body)))
         self.market.lines.clear()
         if sent:

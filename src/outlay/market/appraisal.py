@@ -14,7 +14,7 @@ import numpy as np
 
 from outlay.batch import DRAW, EFFECTS, NOTE, VERDICT, Floats, OfferRow, PointRow, pack
 from outlay.flow import Offer, Sub
-from outlay.market.clock import Clock
+from outlay.market.clock import Clock, with_those_under_way
 from outlay.market.costs import Costs
 from outlay.market.point import NAN, Point
 from outlay.market.setting import Setting
@@ -64,6 +64,9 @@ class Appraisal:
         self._curves: dict[int, tuple[Floats, Floats]] = {}
         self._shares: dict[int, dict[int, float]] = {}  # by slot and class
         self._standards: dict[tuple[int, int, int], tuple[float, float]] = {}
+        self.had: dict[
+            int, list[float]
+        ] = {}  # by slot, what calls under way took so far, where time is limited
 
     def slot(self, kind: str, arm: str) -> int:
         """The belief's number of a kind and arm. They are numbered as they come, so a new one is told to the journal:
@@ -104,7 +107,11 @@ class Appraisal:
             guess = self._first_guess(offer.do)
         else:
             guess = self._guess(point, offer)
-        return self.costs.mean(point.klass, slot, guess)
+        cost = self.costs.mean(point.klass, slot, guess)
+        had = self.had.get(slot)
+        if not had:
+            return cost
+        return replace(cost, ms=round(with_those_under_way(cost.ms, self.costs.weight(slot), had)))
 
     def _first_guess(self, call: Call) -> Cost:
         asked = capped(call)

@@ -79,6 +79,11 @@ class Costs:
             mean_U = (own.sum_U + weight_U * mean_U) / (own.copies + weight_U)
         return Cost(*np.rint(mean_U).astype(np.int64).tolist())
 
+    def weight(self, slot: int) -> float:
+        """How many copies a mean rests on, the first guess included."""
+        everywhere = self._all.get(slot)
+        return PRIOR_WEIGHT if everywhere is None else everywhere.copies + PRIOR_WEIGHT
+
     def note_worst(self, slot: int, worst: Cost) -> None:
         """Remember the worst case of one copy of a slot."""
         seen = self._worst.get(slot)

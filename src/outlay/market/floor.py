@@ -8,6 +8,7 @@ line in `ops`, which the journal holds before its calls are sent. `Market` decid
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -78,7 +79,7 @@ class Floor:
         self.overdrawn_by = ""
         self.ran_into_budget = False
         self.elapsed = 0  # milliseconds, at the last step
-        self.pending = 0  # milliseconds that calls under way are expected to take of the run
+        self.busy: Counter[str] = Counter()  # calls under way, by engine
         self.even_spent = 0.0
         self.clock = Clock(setting, len(prompts))
         self.appraisal = Appraisal(
@@ -123,9 +124,7 @@ class Floor:
         self.ops.append(["compare", point.path, amounts(worst)])
         self.forget(point)
         point.flight = 1
-        self.flight[call.key] = Purchase(point, offer, slot, line, call, (), hidden=True)
-        self.new.append(call)
-        self.calls_made += 1
+        self._dispatch(Purchase(point, offer, slot, line, call, (), True, 0, self._now()), call)
 
     def reveal(self, point: Point) -> None:
         """The run has decided without it: compare, and let the run use what was paid for."""
@@ -221,9 +220,12 @@ class Floor:
         self, point: Point, offer: Offer, copies: int, gain: float, cost: float, forced: bool, max_tokens: int = 0,
         stakes: Sequence[float] = (), held: Holds | None = None,
     ) -> bool:  # fmt: skip
-        """Reserve and dispatch one offer; False where the ledger refuses, with nothing changed. `held` is what was
-        reserved for it before the run was stopped: an endpoint may promise something else by now.
+        """Reserve and dispatch one offer; False where the ledger refuses, or where it would not be under way or back in
+        time, with nothing changed. `held` is what was reserved for it before the run was stopped: an endpoint may
+        promise something else by now.
         """
+        if held is None and not self.in_time(point, offer):
+            return False
         triple = (offer.kind, offer.arm, offer.about)
         ordinal = point.bought.get(triple, 0)
         key = f"{point.path}/{offer.kind}.{offer.arm}.{offer.about}.{ordinal}"
@@ -260,13 +262,55 @@ class Floor:
             point.flight = 1
             self.appraisal.costs.note_worst(slot, per_copy(worst, copies))
             ms = self.appraisal.expected(point, offer, slot).ms * copies if self.clock.limited else 0
-            self.pending += ms
-            self.flight[key] = Purchase(point, offer, slot, line, call, (), ms=ms)
-            self.new.append(call)
-            self.calls_made += 1
+            self._dispatch(Purchase(point, offer, slot, line, call, (), False, ms, self._now()), call)
         else:
             op.append(self._open_flows(point, offer, slot, key, line, stakes))
         return True
+
+    def at(self, elapsed_ms: int) -> None:
+        """It is so late in the run: what calls under way took of it so far says what such calls take."""
+        self.elapsed = elapsed_ms
+        if not self.clock.limited:
+            return
+        now, by_slot, by_model = self.clock.had(elapsed_ms), self.appraisal.had, []
+        by_slot.clear()
+        for purchase in self.flight.values():
+            call = purchase.call
+            if call is not None and self.clock.shares(call.arm.engine):
+                so_far = (now - purchase.began[1]) / call.n
+                by_slot.setdefault(purchase.slot, []).append(so_far)
+                by_model.append((call, so_far))
+        self.clock.under_way(by_model)
+
+    def _dispatch(self, purchase: Purchase, call: Call) -> None:
+        self.flight[call.key] = purchase
+        self.busy[call.arm.engine] += 1
+        self.new.append(call)
+        self.calls_made += 1
+
+    def _now(self) -> tuple[int, float]:
+        return (self.elapsed, self.clock.had(self.elapsed)) if self.clock.limited else (0, 0.0)
+
+    def in_time(self, point: Point, offer: Offer) -> bool:
+        """Whether a call would be sent at once and is expected back by the deadline."""
+        if not self.clock.limited or not isinstance(offer.do, Call):
+            return True
+        engine = offer.do.arm.engine
+        return not (self.clock.full(engine, self.busy[engine]) or self.too_late(point, offer, self.elapsed))
+
+    def too_late(self, point: Point, offer: Offer, elapsed_ms: int) -> bool:
+        """Whether a call that is sent now is not expected back by the deadline."""
+        limit = self.setting.budget.ms
+        if limit is None or not isinstance(offer.do, Call):
+            return False
+        slot = self.appraisal.slot(offer.kind, offer.arm)
+        usual = self.clock.of_call(offer.do, self.appraisal.expected(point, offer, slot))
+        return elapsed_ms + min(usual, self.appraisal.worst(offer.do).ms) > limit
+
+    def under_way_ms(self) -> int:
+        """Milliseconds that calls under way are still expected to take of the run."""
+        had = self.clock.had(self.elapsed)
+        return sum(max(round(p.ms - (had - p.began[1])), 0) for p in self.flight.values())
 
     def _rest(self, point: Point, offer: Offer) -> Cost:
         return self.appraisal.rest(point, offer, worst=True) if offer.rest else FREE
@@ -428,15 +472,15 @@ class Floor:
 
     def deliver(self, key: str, delivery: Delivery) -> None:
         """Settle a call in full and extend the evidence of its point."""
-        point, offer, slot, line, call, _, hidden, ms = self.flight.pop(key)
+        point, offer, slot, line, call, _, hidden, _, began = self.flight.pop(key)
         assert call is not None
-        self.pending -= ms
+        self.busy[call.arm.engine] -= 1
         cost = cost_of(call.arm.price, delivery.usage, delivery.ms)
         if self.ledger.settle(key, cost) != FREE:
             self.overdrawn_by = call.arm.name
         self._charge(point, line, cost)
         if hidden:
-            self._keep_hidden(point, offer, slot, call.arm.engine, delivery, cost)
+            self._keep_hidden(point, offer, slot, delivery, cost, self.clock.of_run(call, cost, began))
             return
         for completion in delivery.completions:
             if offer.effect == "draw":
@@ -453,7 +497,7 @@ class Floor:
         if delivery.error:
             line["error"] = delivery.error
         if delivery.completions:
-            used = self.clock.of_run(call.arm.engine, cost)
+            used = self.clock.of_run(call, cost, began)
             self.appraisal.settle(point.klass, slot, used, len(delivery.completions))
         elif delivery.again:
             triple = (offer.kind, offer.arm, offer.about)
@@ -471,11 +515,10 @@ class Floor:
         point.add_draw(offer, slot, completion)
 
     def _keep_hidden(
-        self, point: Point, offer: Offer, slot: int, engine: str, delivery: Delivery, cost: Cost
+        self, point: Point, offer: Offer, slot: int, delivery: Delivery, cost: Cost, used: Cost
     ) -> None:
         """What a held-out prompt is compared with is back; now the run begins for it."""
         if delivery.completions:
-            used = self.clock.of_run(engine, cost)
             self.appraisal.settle(point.klass, slot, used, 1)
             point.hidden = Hidden(offer, slot, delivery.completions[0], cost)
         if delivery.error:

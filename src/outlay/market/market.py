@@ -118,12 +118,12 @@ class Market:
     def too_late(self, key: str, elapsed_ms: int) -> bool:
         """Whether a call that was bought and not yet sent is not expected back by the deadline."""
         purchase = self.flight[key]
-        return self._too_late(purchase.point, purchase.offer, elapsed_ms)
+        return self.floor.too_late(purchase.point, purchase.offer, elapsed_ms)
 
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
-        self.floor.elapsed = elapsed_ms
+        self.floor.at(elapsed_ms)
         self._learn_if_due()
         for settled in self.floor.again:
             self.floor.ops.append(["reopen", settled.prompt.id])
@@ -140,8 +140,9 @@ class Market:
         pricing = self.setting.pricing.state()
         # A step in which nothing was decided is not worth a line.
         if self.floor.ops or pricing != self._written:
-            self.lines.append(("step", {"ops": self.floor.ops, "pricing": pricing}))
+            self.lines.append(("step", {"ops": self.floor.ops, "pricing": pricing, "ms": elapsed_ms}))
             self._written = pricing
+            self.floor.clock.mark(elapsed_ms, self.floor.busy)
         self.floor.ops = []
         return calls
 
@@ -245,8 +246,8 @@ class Market:
                     self.floor.end(
                         point, "no offer is worth its price" if menus[i] else "nothing more is offered"
                     )
-            elif stopped or self._too_late(point, offer, elapsed_ms):
-                self.floor.end(point, stopped or DEADLINE)
+            elif stopped:
+                self.floor.end(point, stopped)
             elif point.path in early and offer.kind != "check":
                 self.floor.ops.append(["behind", point.path])
                 self.floor.wait_behind(point)
@@ -333,18 +334,14 @@ class Market:
         """Prompts of each class that were asked nothing yet, those included that are not open."""
         return self.floor.seen.fresh(len(self.prompts) - self.floor.next if self.floor.next else 0)
 
-    def _too_late(self, point: Point, offer: Offer, elapsed_ms: int) -> bool:
-        """Whether a call is not expected back by the deadline."""
-        limit = self.setting.budget.ms
-        if limit is None or not isinstance(offer.do, Call):
-            return False
-        slot = self.floor.appraisal.slot(offer.kind, offer.arm)
-        usual = self.floor.clock.of_call(offer.do, self.floor.appraisal.expected(point, offer, slot))
-        return elapsed_ms + min(usual, self.floor.appraisal.worst(offer.do).ms) > limit
-
     def _menu(self, point: Point) -> list[Offer]:
-        """What may be bought at a point, less what is known to bring nothing."""
+        """What may be bought at a point, less what is known to bring nothing, and what would come too late if something
+        else would not.
+        """
         menu, mute = point.menu(), self.floor.seen.mute()
+        if self.floor.clock.limited and self.setting.policy.priced:
+            now = self.floor.elapsed
+            menu = [offer for offer in menu if not self.floor.too_late(point, offer, now)] or menu
         if not mute:
             return menu
         heard = [offer for offer in menu if offer.effect != "verdict" or offer.arm not in mute]
@@ -368,7 +365,9 @@ class Market:
                 self.floor.retry()
             else:
                 for point in list(self.floor.refused.values()):
-                    self.floor.end(point, NO_MONEY)
+                    wanted = point.wanted
+                    late = wanted is not None and not self.floor.in_time(point, wanted.offer)
+                    self.floor.end(point, DEADLINE if late else NO_MONEY)
             return True
         if self.floor.parked:
             pricing = self.setting.pricing
@@ -470,7 +469,7 @@ class Market:
         }
         left = ledger.left
         if "s" in limits:  # no account: time passes by itself, and calls under way will take theirs
-            gone = self.floor.elapsed + self.floor.pending
+            gone = self.floor.elapsed + self.floor.under_way_ms()
             spent["s"] = gone / max(limits["s"], 1)
             left = replace(left, ms=max(limits["s"] - gone, 0))
         bought = [point for point in self.floor.points.values() if point.bought and point.parent is None]

@@ -25,10 +25,11 @@ def replay(floor: Floor, kind: str, body: Any) -> None:
         floor.setting.pricing.restore(body["pricing"])
         floor.learned()
         return
-    floor.elapsed = body.get("ms", 0)
+    floor.at(body.get("ms", 0))
     for op in body["ops"]:
         _repeat(floor, op)
     floor.setting.pricing.restore(body["pricing"])
+    floor.clock.mark(floor.elapsed, floor.busy)
     floor.new.clear()
     floor.ops.clear()
     floor.lines.clear()

@@ -53,7 +53,11 @@ class Clock:
         """
         if self.limited:
             self._had, self._at = self.had(elapsed_ms), elapsed_ms
-            self._beside = max(sum(busy[name] for name in self._places), 1)
+            self._beside = max(self.among(busy), 1)
+
+    def among(self, busy: Mapping[str, int]) -> int:
+        """How many calls are under way side by side."""
+        return sum(busy[name] for name in self._places)
 
     def had(self, elapsed_ms: int) -> float:
         """What a call that was under way since the beginning of the run would have taken of it by now, in ms."""
@@ -83,13 +87,13 @@ class Clock:
         took[0], took[1] = took[0] + used, took[1] + call.n
         return replace(cost, ms=used)
 
-    def of_call(self, call: Call, cost: Cost) -> int:
-        """The other way round: how long a call is under way that takes so much of the run's time, among as many as
-        now; a margin included. The engine of a process of ours says itself how long at most.
+    def of_call(self, call: Call, cost: Cost, beside: int) -> int:
+        """The other way round: how long a call is under way that takes so much of the run's time, as one of so many; a
+        margin included. The engine of a process of ours says itself how long at most.
         """
         if not self.shares(call.arm.engine):
             return UNBOUNDED
-        return round(MARGIN * cost.ms * self._slowing.times(self._beside))
+        return round(MARGIN * cost.ms * self._slowing.times(beside))
 
     def guess(self, call: Call, cost: Cost) -> Cost:
         """An engine's first guess likewise: what the model took in this run, or what the engine knows; else a guess by

@@ -295,16 +295,17 @@ class Floor:
         """Whether a call would be sent at once and is expected back by the deadline."""
         if not self.clock.limited or not isinstance(offer.do, Call):
             return True
-        engine = offer.do.arm.engine
-        return not (self.clock.full(engine, self.busy[engine]) or self.too_late(point, offer, self.elapsed))
+        engine, beside = offer.do.arm.engine, self.clock.among(self.busy) + 1
+        late = self.too_late(point, offer, self.elapsed, beside)
+        return not (late or self.clock.full(engine, self.busy[engine]))
 
-    def too_late(self, point: Point, offer: Offer, elapsed_ms: int) -> bool:
-        """Whether a call that is sent now is not expected back by the deadline."""
+    def too_late(self, point: Point, offer: Offer, elapsed_ms: int, beside: int) -> bool:
+        """Whether a call that is sent now, as one of so many, is not expected back by the deadline."""
         limit = self.setting.budget.ms
         if limit is None or not isinstance(offer.do, Call):
             return False
         slot = self.appraisal.slot(offer.kind, offer.arm)
-        usual = self.clock.of_call(offer.do, self.appraisal.expected(point, offer, slot))
+        usual = self.clock.of_call(offer.do, self.appraisal.expected(point, offer, slot), beside)
         return elapsed_ms + min(usual, self.appraisal.worst(offer.do).ms) > limit
 
     def under_way_ms(self) -> int:

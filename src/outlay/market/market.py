@@ -67,6 +67,9 @@ class Market:
         # Valued before the price was set.
         self._ready: tuple[float, tuple[Batch, Valuation], list[Point]] | None = None
         self._steps = 0
+        self._beside = (
+            1  # calls under way at the beginning of the step, and one more: menus are kept within a step
+        )
         self._written: dict[str, float] = {}  # the state of the pricing as the journal knows it
         self._place = places(setting.arms)
 
@@ -118,12 +121,14 @@ class Market:
     def too_late(self, key: str, elapsed_ms: int) -> bool:
         """Whether a call that was bought and not yet sent is not expected back by the deadline."""
         purchase = self.flight[key]
-        return self.floor.too_late(purchase.point, purchase.offer, elapsed_ms)
+        beside = self.floor.clock.among(self.floor.busy)
+        return self.floor.too_late(purchase.point, purchase.offer, elapsed_ms, beside)
 
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
         self.floor.at(elapsed_ms)
+        self._beside = self.floor.clock.among(self.floor.busy) + 1
         self._learn_if_due()
         for settled in self.floor.again:
             self.floor.ops.append(["reopen", settled.prompt.id])
@@ -340,8 +345,8 @@ class Market:
         """
         menu, mute = point.menu(), self.floor.seen.mute()
         if self.floor.clock.limited and self.setting.policy.priced:
-            now = self.floor.elapsed
-            menu = [offer for offer in menu if not self.floor.too_late(point, offer, now)] or menu
+            now, beside = self.floor.elapsed, self._beside
+            menu = [offer for offer in menu if not self.floor.too_late(point, offer, now, beside)] or menu
         if not mute:
             return menu
         heard = [offer for offer in menu if offer.effect != "verdict" or offer.arm not in mute]

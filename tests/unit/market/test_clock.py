@@ -1,11 +1,19 @@
 """What a call takes of a run whose time is limited."""
 
-from collections.abc import Sequence
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from outlay.beliefs import Prior
 from outlay.engines.base import Engine
 from outlay.market import Market, Setting
-from outlay.market.clock import Clock
+from outlay.market.clock import Clock, Slowing, with_those_under_way
 from outlay.policies import policy
 from outlay.pricing import Clearing
 from outlay.strategies import STRATEGIES
@@ -18,11 +26,11 @@ NEAR = Arm("near", "near", "near", max_tokens=50)
 class Engines:
     """Says what a call may cost; nobody performs it here."""
 
-    def __init__(self, *, lockstep: bool) -> None:
-        self.lockstep, self.chunk = lockstep, 1
+    def __init__(self, *, lockstep: bool, most_ms: int = 60_000) -> None:
+        self.lockstep, self.chunk, self._most_ms = lockstep, 1, most_ms
 
     def worst(self, call: Call) -> Cost:
-        return Cost(100, 50, ms=60_000)
+        return Cost(100, 50, ms=self._most_ms)
 
     def expected(self, call: Call) -> Cost:
         return Cost(40, 20)
@@ -48,30 +56,92 @@ def call(arm: Arm) -> Call:
     return Call(arm, Ask((Message("user", "?"),)))
 
 
+def clocked(budget: Budget, prompts: int = 40, under_way: int = 8) -> Clock:
+    """A clock by which so many calls have been under way since the beginning."""
+    clock = Clock(setting(budget), prompts)
+    clock.mark(0, Counter(far=under_way))
+    return clock
+
+
 def test_a_call_among_eight_takes_an_eighth_of_its_time_and_one_in_the_process_all_of_it():
-    clock = Clock(setting(Budget(ms=80_000)), 40)
+    clock = clocked(Budget(ms=80_000))
     assert (clock.limited, clock.at_once) == (True, 8)
-    assert clock.of_run("far", Cost(40, 20, ms=8000)) == Cost(40, 20, ms=1000)
-    assert clock.of_run("near", Cost(40, 20, ms=8000)) == Cost(40, 20, ms=8000)
-    assert clock.of_call(call(SMALL), Cost(ms=1000)) == 10_000, "eight seconds, and a quarter more"
+    assert clock.of_run(call(SMALL), Cost(40, 20, ms=8000), (0, 0.0)) == Cost(40, 20, ms=1000)
+    assert clock.of_run(call(NEAR), Cost(40, 20, ms=8000), (0, 0.0)) == Cost(40, 20, ms=8000)
+    assert clock.of_call(call(SMALL), Cost(ms=1000), 8) == 10_000, "eight seconds, and a quarter more"
 
 
-def test_fewer_prompts_than_places_share_among_themselves():
-    assert Clock(setting(Budget(ms=80_000)), 2).of_run("far", Cost(ms=8000)) == Cost(ms=4000)
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 5_000)), min_size=1, max_size=20))
+def test_what_all_calls_take_adds_up_to_the_time_in_which_any_was_under_way(calls: list[tuple[int, int]]):
+    clock = Clock(setting(Budget(ms=80_000)), 40)
+    moments = sorted({at for start, takes in calls for at in (start, start + takes)})
+    began: dict[int, tuple[int, float]] = {}
+    taken, in_use = 0, 0
+    for moment, after in itertools.pairwise([*moments, moments[-1]]):
+        clock.mark(moment, Counter(far=sum(start <= moment < start + takes for start, takes in calls)))
+        for number, (start, takes) in enumerate(calls):
+            if start == moment:
+                began[number] = (moment, clock.had(moment))
+            if start + takes == moment:
+                taken += clock.of_run(call(SMALL), Cost(40, 20, ms=takes), began[number]).ms
+        if any(start <= moment < start + takes for start, takes in calls):
+            in_use += after - moment
+    assert abs(taken - in_use) <= len(calls), "each is rounded to a millisecond"
 
 
 def test_before_anything_is_back_a_budget_pays_two_cheap_answers_each_and_the_dearer_model_is_slower():
-    clock = Clock(setting(Budget(ms=80_000)), 40)
+    clock = clocked(Budget(ms=80_000))
     assert clock.guess(call(SMALL), Cost(40, 20)) == Cost(40, 20, ms=1000)
     assert clock.guess(call(BIG), Cost(40, 20)) == Cost(40, 20, ms=2000)
-    assert clock.guess(call(SMALL), Cost(40, 20, ms=400)) == Cost(40, 20, ms=50), (
-        "what an engine knows is taken"
-    )
+    known = clock.guess(call(SMALL), Cost(40, 20, ms=400))
+    assert known == Cost(40, 20, ms=50), "what an engine knows is taken"
+
+
+def test_what_a_model_took_is_its_guess_and_tells_of_the_models_beside_it():
+    clock = clocked(Budget(ms=80_000))
+    for _ in range(99):
+        clock.of_run(call(SMALL), Cost(40, 20, ms=4000), (0, 0.0))
+    assert clock.guess(call(replace(SMALL, name="warm")), Cost(40, 20, ms=90)).ms == 500
+    assert clock.guess(call(BIG), Cost(40, 20)).ms == pytest.approx(2 * 500, rel=0.02)
 
 
 def test_without_a_limit_on_time_costs_stay_as_they_are():
-    clock = Clock(setting(Budget(tok=1000)), 40)
-    assert clock.of_run("far", Cost(ms=8000)) == clock.guess(call(SMALL), Cost(ms=8000)) == Cost(ms=8000)
+    clock = clocked(Budget(tok=1000))
+    assert clock.of_run(call(SMALL), Cost(ms=8000), (0, 0.0)) == Cost(ms=8000)
+    assert clock.guess(call(SMALL), Cost(ms=8000)) == Cost(ms=8000)
+    assert not clock.full("far", 99)
+
+
+def test_what_is_not_back_counts_for_what_such_calls_take():
+    """Sixteen calls begin together; after the first four are back their mean says half of what a call takes."""
+    takes = [float(5 * (at + 1)) for at in range(16)]
+    truth = sum(takes) / 16
+    back, now = takes[:4], takes[3]
+    short = sum(back) / 4
+    told = with_those_under_way(short, 4, [now] * 12)
+    assert short < 0.4 * truth
+    assert 0.6 * truth < told < 1.2 * truth
+    assert with_those_under_way(short, 4, [0.4 * short] * 12) == short, "who has just begun says nothing"
+
+
+@pytest.mark.parametrize(("power", "low", "high"), [(0.0, 0.0, 0.1), (1.0, 0.9, 1.0)])
+def test_how_much_calls_slow_each_other_is_learned_where_their_number_varies(
+    power: float, low: float, high: float
+):
+    slowing, chance = Slowing(16), random.Random(1)
+    assert slowing.times(16) == pytest.approx(16)
+    for _ in range(100):
+        beside = chance.choice([2, 4, 8, 16])
+        slowing.note("small", chance.lognormvariate(3, 0.3) * beside**power, beside)
+    assert low <= slowing.slope <= high
+    assert slowing.times(4) / slowing.times(16) == pytest.approx(0.25**slowing.slope)
+
+
+def test_where_their_number_never_varies_calls_are_thought_to_slow_each_other_by_half():
+    slowing = Slowing(16)
+    for at in range(100):
+        slowing.note("small", 10.0 + at, 16)
+    assert slowing.slope == pytest.approx(0.5)
 
 
 def test_half_the_time_that_the_big_model_takes_leaves_no_prompt_without_an_answer():
@@ -113,7 +183,76 @@ def test_what_is_left_of_a_deadline_is_neither_gone_nor_taken_by_calls_under_way
     # One prompt has the server to itself, and nothing came back: it is guessed to take a half or, of the big, all.
     guessed = {"small": 40_000, "big": 80_000}[first.arm.name] * first.n
     assert market._forecast().left == max(80_000 - 20_000 - guessed, 0) / 80_000
-    market.deliver(first.key, Delivery((Completion("42", output_tokens=5),) * first.n, Usage(20, 5), 1000))
-    market.step(21_000)
+    market.step(30_000)
+    left = market._forecast().left
+    assert left == max(80_000 - 20_000 - guessed, 0) / 80_000, (
+        "what it took so far is gone, the rest is to come"
+    )
+    market.deliver(first.key, Delivery((Completion("42", output_tokens=5),) * first.n, Usage(20, 5), 11_000))
+    market.step(31_000)
     under_way = sum(purchase.ms for purchase in market.flight.values())
-    assert market._forecast().left == max(80_000 - 21_000 - under_way, 0) / 80_000 > 0
+    assert market._forecast().left == max(80_000 - 31_000 - under_way, 0) / 80_000 > 0
+
+
+def played(market: Market, works: dict[str, int], limit: int) -> Iterator[Counter[str]]:
+    """A run on one machine that its calls share evenly; what is under way after each step, by engine."""
+    now, left = 0.0, dict[str, float]()
+    began: dict[str, float] = {}
+    while not market.finished:
+        for new in market.step(round(now)):
+            assert now < limit
+            left[new.key], began[new.key] = works[new.arm.name] * new.n, now
+        calls = [market.flight[key].call for key in left]
+        yield Counter(called.arm.engine for called in calls if called is not None)
+        if left:
+            soonest = min(left.values())
+            now += soonest * len(left)
+            left = {key: work - soonest for key, work in left.items()}
+        for key in [key for key, work in left.items() if work <= 0]:
+            called = market.flight[key].call
+            assert called is not None
+            said = (Completion("42", output_tokens=20),) * called.n
+            market.deliver(key, Delivery(said, Usage(20, 20 * called.n), round(now - began.pop(key))))
+            del left[key]
+    assert now <= limit
+
+
+def test_where_calls_share_a_machine_the_last_seconds_are_used_too():
+    """Time for half of the prompts. Among eight a call takes eight seconds, and ten before the end none would be
+    expected back, were it not that the fewer there are the faster they come.
+    """
+    prompts = [Prompt(f"p{i}", (Message("user", f"{i}"),), "number") for i in range(60)]
+    market = Market(setting(Budget(ms=30_000), (replace(SMALL, temperature=0.0),)), prompts)
+    for _ in played(market, {"small": 1000}, 30_000):
+        pass
+    assert sum(settled.candidate is not None for settled in market.settled) >= 26
+    assert {settled.reason for settled in market.settled if settled.candidate is None} == {"the deadline"}
+
+
+def test_nothing_is_bought_ahead_of_an_engine_that_has_no_place_free():
+    deep = replace(BIG, engine="deep")
+    parts = setting(Budget(ms=60_000), (SMALL, deep))
+    parts = replace(
+        parts, engines={**ENGINES, "deep": Engines(lockstep=False)}, at_once={"far": 3, "deep": 2}
+    )
+    prompts = [Prompt(f"p{i}", (Message("user", f"{i}"),), "number") for i in range(30)]
+    most = Counter[str]()
+    for busy in played(Market(parts, prompts), {"small": 300, "big": 900}, 60_000):
+        most |= busy
+    assert most == {"far": 3, "deep": 2}
+
+
+def test_what_would_come_too_late_is_not_offered_beside_what_would_not():
+    prompts = [Prompt(f"p{i}", (Message("user", f"{i}"),), "number") for i in range(4)]
+    slow = {"far": Engines(lockstep=False, most_ms=600_000), "near": ENGINES["near"]}
+    market = Market(replace(setting(Budget(ms=80_000), (SMALL, BIG)), engines=slow), prompts)
+    market.step(0)
+    point = market.floor.points["p3"]
+    assert {offer.arm for offer in market._menu(point)} == {"small", "big"}
+    # As one of five, a small answer is guessed to be back after 56 s, a big one after 112.
+    market.step(80_000 - 70_000)
+    assert {offer.arm for offer in market._menu(point)} == {"small"}
+    market.step(80_000 - 30_000)
+    assert {offer.arm for offer in market._menu(point)} == {"small", "big"}, (
+        "it waits for what may come sooner"
+    )

@@ -126,15 +126,15 @@ CACHES = {
     "_standards",
     "_tables",
     "sub_classes",
-    *("_ready", "_steps", "rows", "valued"),
+    *("_among", "_ready", "_steps", "rows", "valued"),
 }
-"""Filled when first asked for, from what the rest of the state determines; the last four last for one step."""
+"""Filled when first asked for, from what the rest of the state determines; the last five last for one step."""
 FORECASTS = {"until", "remaining"}
 """Of a point: nothing to a point that is done."""
 GIVEN = {
     *("arms", "flow", "kind", "_kinds", "prompt", "prompts", "setting", "_setting"),
     *("evidence", "offers", "pattern"),  # follow from what came back, which both are told
-    *("lines", "_ops", "_new", "_named"),  # on their way out
+    *("lines", "ops", "new", "_named"),  # on their way out
 }
 LONG = {"settled", "_records"}
 """Of the market: points that are mostly done; compared once, at the end."""

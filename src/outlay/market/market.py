@@ -24,11 +24,11 @@ from outlay.market.identity import places
 from outlay.market.point import Point, Wanted
 from outlay.market.purchase import home_of
 from outlay.market.replay import replay
-from outlay.market.setting import Beside, Setting
+from outlay.market.setting import Beside, Setting, Settled
 from outlay.policies import View
 from outlay.policies.base import Choice
 from outlay.pricing import Forecast
-from outlay.types import Call, Cost, Prompt
+from outlay.types import Call, Cost, Delivery, Prompt
 
 EVEN_BUDGET = 0.10
 """The evenly bought share costs at most this part of the budget."""
@@ -63,11 +63,10 @@ class Market:
             floor.settled,
             floor.lines,
         )
-        self.deliver, self.ask_again, self.provisional = floor.deliver, floor.ask_again, floor.provisional
         # Valued before the price was set.
         self._ready: tuple[float, tuple[Batch, Valuation], list[Point]] | None = None
         self._steps = 0
-        self._beside = (
+        self._among = (
             1  # calls under way at the beginning of the step, and one more: menus are kept within a step
         )
         self._written: dict[str, float] = {}  # the state of the pricing as the journal knows it
@@ -114,21 +113,34 @@ class Market:
         """The held-out prompts that were compared with the dearest model."""
         return self.floor.compared
 
+    def deliver(self, key: str, delivery: Delivery) -> None:
+        """Settle a call in full and extend the evidence of its point."""
+        self.floor.deliver(key, delivery)
+
+    def ask_again(self, failed: Sequence[Settled]) -> set[str]:
+        """Open these settled prompts once more in the next step, with the receipt that they have; their ids."""
+        return self.floor.ask_again(failed)
+
+    def provisional(self) -> list[Settled]:
+        """The best so far of prompts that are open, once nothing more is bought in this sitting."""
+        return self.floor.provisional()
+
     def held_for(self, key: str) -> Cost:
         """What is held for a call under way."""
         return self.ledger.held_for(key)
 
     def too_late(self, key: str, elapsed_ms: int) -> bool:
-        """Whether a call that was bought and not yet sent is not expected back by the deadline."""
+        """Whether a call that was bought and not yet sent is not expected back by the deadline, even were it alone: to
+        be dropped and bought again while others are under way would help nobody.
+        """
         purchase = self.flight[key]
-        beside = self.floor.clock.among(self.floor.busy)
-        return self.floor.too_late(purchase.point, purchase.offer, elapsed_ms, beside)
+        return self.floor.too_late(purchase.point, purchase.offer, elapsed_ms, 1)
 
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
         self.floor.at(elapsed_ms)
-        self._beside = self.floor.clock.among(self.floor.busy) + 1
+        self._among = self.floor.clock.among(self.floor.busy) + 1
         self._learn_if_due()
         for settled in self.floor.again:
             self.floor.ops.append(["reopen", settled.prompt.id])
@@ -345,7 +357,7 @@ class Market:
         """
         menu, mute = point.menu(), self.floor.seen.mute()
         if self.floor.clock.limited and self.setting.policy.priced:
-            now, beside = self.floor.elapsed, self._beside
+            now, beside = self.floor.elapsed, self._among
             menu = [offer for offer in menu if not self.floor.too_late(point, offer, now, beside)] or menu
         if not mute:
             return menu

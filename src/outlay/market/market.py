@@ -129,12 +129,14 @@ class Market:
             self.floor.ops.append(["reopen", settled.prompt.id])
             self.floor.reopen(settled)
         self.floor.again = []
+        if not self.setting.policy.priced:  # a price sets aside what those cost that wait; a rule does not
+            self._round(elapsed_ms, list(self.floor.first.values()))
+        self._open_prompts()
         self._begin_step()
-        self.floor.open_prompts()
         self._value_and_price()
         while not self.floor.finished:
-            self.floor.open_prompts()
-            if not self._round(elapsed_ms) and (self.flight or not self._unblock()):
+            self._open_prompts()
+            if not self._round(elapsed_ms, self._next_to_act()) and (self.flight or not self._unblock()):
                 break
         calls, self.floor.new = self.floor.new, []
         pricing = self.setting.pricing.state()
@@ -144,6 +146,22 @@ class Market:
             self._written = pricing
         self.floor.ops = []
         return calls
+
+    def _open_prompts(self) -> None:
+        """Open prompts, and ask the dearest model beside the run for as many of those held out as can be afforded. The
+        next one waits for what these really cost; where nothing is left to wait for, it begins without.
+        """
+        self.floor.open_prompts()
+        beside = self.floor.beside
+        while beside.waiting:
+            point = next(iter(beside.waiting.values()))
+            over = self.floor.overdrawn_by or self._too_late(
+                point, beside.offer(point)[0], self.floor.elapsed
+            )
+            if over or not self.floor.hold_out(point):
+                if beside.under_way and not over:
+                    return
+                self.floor.begin_without(point)
 
     def _value_and_price(self) -> None:
         """The price rests on what the points with new evidence would still buy, so these are valued first; where the
@@ -171,7 +189,8 @@ class Market:
             self.floor.clock.limited
         ):  # what is bought now and sent later is decided on less than is known then
             room = min(room, max(self.floor.clock.at_once - len(self.flight), 0))
-        return [*islice(self.floor.active.values(), room), *self.floor.early.values()]
+        floor = self.floor
+        return [*floor.first.values(), *islice(floor.active.values(), room), *floor.early.values()]
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
@@ -191,11 +210,10 @@ class Market:
             if not (opens and chain_waits) and not self.floor.buy(point, *wanted):
                 chain_waits = chain_waits or opens or bool(point.chain)
 
-    def _round(self, elapsed_ms: int) -> bool:
-        """Value active points together and act on each: chains first, the most advanced before the others. False
+    def _round(self, elapsed_ms: int, points: list[Point]) -> bool:
+        """Value points that may act together and act on each: chains first, the most advanced before the others. False
         where nobody could act.
         """
-        points = self._next_to_act()
         if not points:
             return False
         early = set(self.floor.early)

@@ -20,7 +20,8 @@ BUDGET = 2.0
 @final
 class HoldOut:
     """Owned by the market. `waiting` are open prompts that were not asked yet, in input order; `rows` those that were
-    compared. What came back counts at its cost, what is under way at its worst case; times as parts of the run's.
+    compared. What came back counts at its cost, what is under way at its worst case, or in time at what is expected;
+    times are parts of the run's.
     """
 
     def __init__(self, setting: Setting) -> None:

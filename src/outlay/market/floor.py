@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -116,14 +117,17 @@ class Floor:
         """
         offer, call = self.beside.offer(point)
         worst = self.appraisal.worst(call) if held is None else held
-        of_run = self.clock.of_run(call.arm.engine, worst)
-        if (held is None and not self.beside.affords(of_run)) or not self.ledger.reserve(call.key, worst):
-            return False
-        self.beside.ask(call.key, of_run)
         slot = self.appraisal.slot(offer.kind, offer.arm)
-        line = {**receipt_line(point, offer, 1, self.setting.pricing.price), "kind": "compare"}
+        # Nobody can promise a time.
+        ms = self.appraisal.expected(point, offer, slot).ms if self.clock.limited else 0
+        most = replace(worst, ms=ms)
+        if (held is None and not self.beside.affords(most)) or not self.ledger.reserve(call.key, worst):
+            return False
+        self.beside.ask(call.key, most)
+        price = self.setting.pricing.price
+        line = {**receipt_line(point, offer, 1, price), "kind": "compare"}
         point.lines.append(line)
-        self.ops.append(["compare", point.path, amounts(worst)])
+        self.ops.append(["compare", point.path, amounts(worst), price])
         self.forget(point)
         point.flight = 1
         self.flight[call.key] = Purchase(point, offer, slot, line, call, (), hidden=True)

@@ -56,7 +56,7 @@ def _repeat(floor: Floor, op: list[Any]) -> None:
         raise NotDeterministic(f"the journal speaks of {op[1]!r}, which is not open: {_ADVICE}")
     if op[0] == "compare":
         _, _, held, *price = op
-        for each in price:  # none in journals of old
+        for each in price:  # a journal may be older than this
             floor.set_price(each)
         if not floor.hold_out(point, Cost(*held)):
             raise NotDeterministic(f"the comparison of {point.path!r} can no longer be reserved: {_ADVICE}")

@@ -30,6 +30,7 @@ class Bed(NamedTuple):
     worst: int
     tok: int
     usd: int | None
+    ms: int | None
     holdout: float
     open_points: int
     policy: str
@@ -43,6 +44,7 @@ beds = st.builds(
     worst=st.sampled_from([1, 3, 10]),
     tok=st.integers(1, 900),
     usd=st.none() | st.integers(1_000, 4_000_000),
+    ms=st.none() | st.integers(1, 2_000),
     holdout=st.sampled_from([0.1, 0.4, 1.0]),
     open_points=st.integers(1, 12),
     policy=st.sampled_from(["priced", "uniform:2", "lead:2", "uniform:1@big"]),
@@ -64,9 +66,9 @@ def market(bed: Bed) -> Market:
     def used(call: Call, copies: tuple[Completion, ...]) -> Usage:
         return Usage(10, sum(copy.output_tokens for copy in copies))
 
-    engine = Simulated(answer, most, most, used)
+    engine = Simulated(answer, most, most, used, ms=30, lockstep=bed.back > 12)
     prompts = [Prompt(f"p{i}", (Message("user", f"question {i}"),), "number") for i in range(bed.prompts)]
-    budget = Budget(tok=bed.tok, usd=bed.usd)
+    budget = Budget(tok=bed.tok, usd=bed.usd, ms=bed.ms)
     rule = policy(bed.policy, [arm.name for arm in ARMS])
     parts = (ARMS, {"sim": engine}, vote, rule, Prior({"small": 0, "big": 1}), Clearing(budget), budget)
     return Market(Setting(*parts, open_points=bed.open_points, holdout=bed.holdout), prompts)
@@ -91,16 +93,16 @@ def kept(of: Market) -> object:
 @given(beds)
 def test_comparisons_keep_to_their_part_of_the_budget_and_every_run_ends_and_can_be_repeated(bed: Bed):
     live, again = market(bed), market(bed)
-    limits = live.setting.budget.limits()
+    limits = {unit: limit for unit, limit in live.setting.budget.limits().items() if unit != "s"}
     paid = Cost()
-    for _ in range(60 * bed.prompts):
+    for elapsed in range(0, 30 * 60 * bed.prompts, 30):
         if live.finished:
             break
-        live.step()
+        live.step(elapsed)
         told = [(kind, decode(encode(body))) for kind, body in live.lines if kind != "settled"]
         live.lines.clear()
         for kind, body in told:
-            again.replay(kind, body)
+            again.replay(kind, {**body, "ms": elapsed})
         assert kept(again) == kept(live)
         waiting = live.floor.beside.waiting
         assert not any(point.bought or point.flight for point in waiting.values()), "none has begun"

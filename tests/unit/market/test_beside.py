@@ -22,13 +22,13 @@ ARMS = (Arm("small", "sim", "small", max_tokens=9, price=PRICE), Arm("big", "sim
 
 
 class Bed(NamedTuple):
-    """A small run: `worst` is how many times the usual cost an answer may cost, `back` how many calls come back
-    between two steps (all at once, or one by one as from an endpoint).
+    """A small run: `worst` is how many times its usual length an answer may have, `each` the tokens of the budget for
+    each prompt, `back` how many calls come back between two steps (all at once, or one by one as from an endpoint).
     """
 
     prompts: int
     worst: int
-    tok: int
+    each: int
     usd: int | None
     ms: int | None
     holdout: float
@@ -40,27 +40,32 @@ class Bed(NamedTuple):
 
 beds = st.builds(
     Bed,
-    prompts=st.integers(1, 12),
-    worst=st.sampled_from([1, 3, 10]),
-    tok=st.integers(1, 900),
-    usd=st.none() | st.integers(1_000, 4_000_000),
-    ms=st.none() | st.integers(1, 2_000),
-    holdout=st.sampled_from([0.1, 0.4, 1.0]),
-    open_points=st.integers(1, 12),
+    prompts=st.integers(4, 24),
+    worst=st.sampled_from([3, 10]),
+    each=st.integers(5, 60),
+    usd=st.none() | st.integers(100_000, 4_000_000),
+    ms=st.none() | st.integers(100, 2_000),
+    holdout=st.sampled_from([0.2, 0.4, 1.0]),
+    open_points=st.sampled_from([1, 5, 40]),
     policy=st.sampled_from(["priced", "uniform:2", "lead:2", "uniform:1@big"]),
-    back=st.sampled_from([1, 3, 99]),
+    back=st.sampled_from([2, 5, 99]),
     faults=st.sampled_from([2, 7, 99]),
 )
+
+
+def long(call: Call) -> int:
+    """The most tokens that an answer has, though it might have more."""
+    return 40 if call.arm.name == "big" else 10
 
 
 def market(bed: Bed) -> Market:
     def answer(call: Call, ordinal: int) -> Completion:
         if call.seed % bed.faults == 1:
             return Completion("out of order", finish="error")
-        return Completion(f"It is {call.seed % 3}.", output_tokens=5 + call.seed % 6)
+        return Completion(f"It is {call.seed % 3}.", output_tokens=long(call) - call.seed % 6)
 
     def most(call: Call) -> Cost:
-        usage = Usage(10, 10 * bed.worst * call.n)
+        usage = Usage(10, long(call) * bed.worst * call.n)
         return cost_of(call.arm.price, usage, 0)
 
     def used(call: Call, copies: tuple[Completion, ...]) -> Usage:
@@ -68,7 +73,7 @@ def market(bed: Bed) -> Market:
 
     engine = Simulated(answer, most, most, used, ms=30, lockstep=bed.back > 12)
     prompts = [Prompt(f"p{i}", (Message("user", f"question {i}"),), "number") for i in range(bed.prompts)]
-    budget = Budget(tok=bed.tok, usd=bed.usd, ms=bed.ms)
+    budget = Budget(tok=bed.each * bed.prompts, usd=bed.usd, ms=bed.ms)
     rule = policy(bed.policy, [arm.name for arm in ARMS])
     parts = (ARMS, {"sim": engine}, vote, rule, Prior({"small": 0, "big": 1}), Clearing(budget), budget)
     return Market(Setting(*parts, open_points=bed.open_points, holdout=bed.holdout), prompts)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outlay.beliefs import Prior
@@ -96,6 +96,8 @@ def kept(of: Market) -> object:
 
 
 @given(beds)
+@example(Bed(40, 3, 12, None, None, 0.2, 40, "uniform:1@small", 5, 99))
+@example(Bed(40, 10, 60, None, None, 0.2, 40, "priced", 5, 99))
 def test_comparisons_keep_to_their_part_of_the_budget_and_every_run_ends_and_can_be_repeated(bed: Bed):
     live, again = market(bed), market(bed)
     limits = {unit: limit for unit, limit in live.setting.budget.limits().items() if unit != "s"}

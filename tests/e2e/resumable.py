@@ -171,7 +171,7 @@ BEDS: Mapping[str, Mapping[str, Any]] = {
     "one_by_one": {
         "prompts": 80,
         "arms": (SMALL, BIG),
-        "budget": Budget(tok=4_000),
+        "budget": Budget(tok=2_500),
         "holdout": 0.3,
         "open_points": 50,
     },

@@ -168,6 +168,13 @@ BEDS: Mapping[str, Mapping[str, Any]] = {
         "open_points": 30,
     },
     "held_out": {"prompts": 120, "arms": (SMALL, BIG), "budget": Budget(tok=24_000), "holdout": 0.3},
+    "one_by_one": {
+        "prompts": 80,
+        "arms": (SMALL, BIG),
+        "budget": Budget(tok=2_500),
+        "holdout": 0.3,
+        "open_points": 50,
+    },
     "poor": {"prompts": 200, "arms": (SMALL, BIG, CHECK), "budget": Budget(tok=6_000)},
 }
 

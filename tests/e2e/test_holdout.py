@@ -127,18 +127,78 @@ def test_answers_that_stand_alone_are_not_compared():
 
 
 def test_held_out_prompts_that_the_budget_could_not_pay_for_are_told_and_counted():
-    """The share may take at most twice itself, at the worst case of 100 tokens a call."""
+    """The share may take at most twice itself: what came back at its 50 tokens, and one more at its worst, 100."""
     job, summary, answers = told(set(), budget=Budget(tok=2_000), holdout=0.25)
     compared = summary.compared
     assert compared is not None
-    assert compared.prompts == 10 == 2_000 * 2 * job.holdout / 100
-    assert compared.missing == {"unaffordable": len(held(job)) - 10}
-    said = (
-        f"; of {compared.held} held out, {compared.held - 10} could not be afforded (at their worst they may"
-    )
+    assert compared.prompts == 19
+    assert 2_000 * 2 * job.holdout == 18 * 50 + 100
+    assert compared.missing == {"unaffordable": len(held(job)) - 19}
+    said = f"; of {compared.held} held out, {compared.held - 19} could not be afforded (at most 50% of the"
     assert said in beside(compared)
     asked = [a for a in answers if any(line["kind"] == "compare" for line in a.receipt["purchases"])]
-    assert len(asked) == 10
+    assert len(asked) == 19
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "open_points"), [("uniform:1@small", 4), ("uniform:1@small", 10_000), ("priced", 10_000)]
+)
+def test_all_are_compared_where_answers_cost_a_tenth_of_their_worst_case(
+    policy: str, lockstep: bool, open_points: int
+):
+    """At their worst cases, 10 of them would fit."""
+    engine = Simulated(
+        lambda call, _: Completion("It is 42.", output_tokens=5), Cost(500, 450, 10**9), Cost(50, 40),
+        lambda call, copies: Usage(10, 40 * len(copies)), lockstep=lockstep,
+    )  # fmt: skip
+    job, summary, answers = told(
+        set(), engines={"models": engine}, policy=policy, open_points=open_points, budget=Budget(tok=10_000),
+        holdout=0.25,
+    )  # fmt: skip
+    compared = summary.compared
+    assert compared is not None
+    assert (compared.prompts, compared.same, compared.missing) == (len(held(job)), len(held(job)), {})
+    assert compared.dearest == 50 * compared.prompts <= 10_000 * compared.most
+    assert summary.spent.tok <= 10_000
+    assert {answer.answer for answer in answers} == {"42"}
+
+
+def test_under_a_rule_those_that_waited_for_their_comparison_are_not_the_last_to_be_paid_for():
+    """The budget pays for all comparisons and for an answer to five prompts in six."""
+    job, summary, _ = told(set(), budget=Budget(tok=3_000), holdout=0.25)
+    compared = summary.compared
+    assert compared is not None
+    assert (compared.prompts, compared.same, compared.unanswered) == (len(held(job)), len(held(job)), 0)
+    assert 0 < summary.outcomes["out_of_budget"] < 30
+    assert "no answer of its own" not in beside(compared)
+
+
+def test_prompts_that_the_run_had_no_answer_to_are_counted_apart_and_told():
+    own = sorted(held(BEDS["job"]("held_out", None)))
+
+    def said(call: Call, ordinal: int) -> Completion:
+        blank = call.arm.name == "small" and call.prompt_id in own[:3]
+        return Completion("I do not know" if blank else "It is 42.", output_tokens=5)
+
+    engine = Simulated(said, Cost(100, 50, 10**9), Cost(30, 10), lambda _, copies: Usage(10, 5 * len(copies)))
+    _, summary, answers = told(set(), engines={"models": engine})
+    compared = summary.compared
+    assert compared is not None
+    assert (compared.prompts, compared.same, compared.unanswered) == (len(own), len(own) - 3, 3)
+    assert beside(compared).endswith("; on 3 of them the run had no answer of its own")
+    assert all(answer.answer == "42" for answer in answers), "what was paid for is used"
+
+
+def test_a_run_without_money_for_an_answer_of_its_own_says_so():
+    _, summary, _ = told(set(), budget=Budget(tok=120), holdout=1.0)
+    compared = summary.compared
+    assert compared is not None
+    assert (compared.prompts, compared.same, compared.unanswered) == (1, 0, 1)
+    assert "on 0% [0%, 79%] of 1 held-out prompt, for 0% of its tokens; on 1 of them the run had" in beside(
+        compared
+    )
+    assert summary.spent.tok == 50
 
 
 def test_held_out_prompts_whose_dearest_answer_failed_are_told_also_when_the_run_is_resumed(tmp_path: Path):
@@ -179,6 +239,7 @@ def test_the_summary_says_it_in_a_sentence(tmp_path: Path, capsys: pytest.Captur
     said = json.loads(capsys.readouterr().out)["held_out"]
     assert said["beside"] == "think:greedy"
     assert said["low"] <= said["share"] <= said["high"]
+    assert said["same"] + said["unanswered"] <= said["prompts"]
     assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%"]) in (0, 4)
     text = " ".join(capsys.readouterr().out.split())
     assert "same answers as always think:greedy on" in text

@@ -93,7 +93,7 @@ def commits(lines: Sequence[JournalLine]) -> list[int]:
     return [at for at, (a, b) in enumerate(pairs, 1) if b.kind != "answer" and a.kind != "learn"]
 
 
-@pytest.mark.parametrize("name", ["checks", "held_out", "mixed", "poor", "twins", "two_units"])
+@pytest.mark.parametrize("name", ["checks", "held_out", "mixed", "one_by_one", "poor", "twins", "two_units"])
 def test_a_run_cut_after_any_commit_ends_as_the_uninterrupted_one(tmp_path: Path, name: str):
     whole = ended(run(job(name, tmp_path / "whole")))
     lines = journaled(tmp_path / "whole")
@@ -214,7 +214,9 @@ def wait_for_more(log: Path, than: int, process: "subprocess.Popen[bytes]") -> N
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize(("name", "kills"), [("checks", 20), ("two_units", 2), ("parts", 2)])
+@pytest.mark.parametrize(
+    ("name", "kills"), [("checks", 20), ("two_units", 2), ("parts", 2), ("one_by_one", 2)]
+)
 def test_a_run_killed_twenty_times_ends_as_the_uninterrupted_one(tmp_path: Path, name: str, kills: int):
     whole = ended(run(job(name, None)))
     directory, log, rng = tmp_path / "run", tmp_path / "served", random.Random(name)

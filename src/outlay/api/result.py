@@ -113,7 +113,7 @@ def beside(compared: "Compared") -> str:
     if not compared.held:
         return "no prompt fell into the held-out share; hold out a larger one"
     most = (
-        f" (at their worst they may take {100 * compared.most:.3g}% of the budget; a smaller max_tokens makes room)"
+        f" (at most {100 * compared.most:.3g}% of the budget goes there; a smaller max_tokens makes room)"
         if compared.most < 1
         else ""
     )
@@ -131,6 +131,8 @@ def beside(compared: "Compared") -> str:
     cost = f", for {compared.spent / compared.dearest:.0%} of its {unit}" if compared.dearest else ""
     number = f"{compared.prompts:,} held-out prompt{'' if compared.prompts == 1 else 's'}"
     said = f"same answers as always {compared.arm} on {share:.0%} [{low:.0%}, {high:.0%}] of {number}{cost}"
+    if compared.unanswered:
+        said += f"; on {compared.unanswered:,} of them the run had no answer of its own"
     return f"{said}; of {compared.held:,} held out, {others}" if others else said
 
 

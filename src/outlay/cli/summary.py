@@ -202,6 +202,7 @@ def _beside_row(compared: "Compared") -> dict[str, Any]:
     scale = NANO if compared.unit == "usd" else 1
     costs = {"spent": compared.spent / scale, "dearest": compared.dearest / scale}
     row = {"beside": compared.arm, "prompts": compared.prompts, "same": compared.same, "share": share}
+    row["unanswered"] = compared.unanswered
     others = {"held_out": compared.held, "not_compared": dict(compared.missing)}
     return row | {"low": low, "high": high, "unit": compared.unit} | costs | others
 

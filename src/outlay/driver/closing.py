@@ -29,7 +29,7 @@ def compared(market: Market, job: Job) -> Compared | None:
     limits = job.budget.limits()
     unit = next((unit for unit in ("usd", "tok", "outtok") if unit in limits), "tok")
     return Compared(
-        arm.name, len(rows), sum(row.same for row in rows), unit,
+        arm.name, len(rows), sum(row.same for row in rows), sum(not row.answered for row in rows), unit,
         sum(getattr(row.spent, unit) for row in rows), sum(getattr(row.dearest, unit) for row in rows),
         len(rows) + sum(why.values()), why, min(BUDGET * job.holdout, 1.0),
     )  # fmt: skip

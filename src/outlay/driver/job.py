@@ -94,6 +94,7 @@ class Compared:
         arm: Who was asked.
         prompts: On how many prompts they were compared.
         same: On how many of them the answers agree.
+        unanswered: On how many of them the run had no answer of its own; these do not agree.
         unit: That of the two costs, the first of `usd`, `tok` and `outtok` that is budgeted, or else `tok`.
         spent: What the run spent on these prompts, in the ledger's integers.
         dearest: What the answers of the dearest model cost.
@@ -105,6 +106,7 @@ class Compared:
     arm: str
     prompts: int
     same: int
+    unanswered: int
     unit: str
     spent: int
     dearest: int

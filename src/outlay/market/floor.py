@@ -1,8 +1,9 @@
 """What may be done in the market, and its state: prompts are opened, something is bought and held for, what comes back
 is settled and is new evidence, a prompt waits or ends.
 
-Each operation that was decided (open, reopen, compare, probe, buy, behind, idle, reveal, end, wake, retry) leaves a
-line in `ops`, which the journal holds before its calls are sent. `Market` decides, `replay` repeats: both through here.
+Each operation that was decided (open, reopen, compare, without, probe, buy, behind, idle, reveal, end, wake, retry)
+leaves a line in `ops`, which the journal holds before its calls are sent. `Market` decides, `replay` repeats: both
+through here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -52,9 +54,10 @@ LOWEST = 1e-6
 @final
 class Floor:
     """See the module. `points` are those that are not decided, by path; those that may act stand in one of `active`
-    (to be valued), `early` (the same, in every step: what came back may be all that they need), `parked` (nothing is
-    worth this price) and `refused` (what they chose could not be reserved). `flight` holds calls under way, in the
-    order of dispatch; `lines` what must be written before the calls in `new` are sent.
+    (to be valued), `early` (the same, in every step: what came back may be all that they need), `first` (the same,
+    before the others: they waited for what they are compared with), `parked` (nothing is worth this price) and
+    `refused` (what they chose could not be reserved). `beside` has those held out that may not act yet. `flight` holds
+    calls under way, in the order of dispatch; `lines` what must be written before the calls in `new` are sent.
     """
 
     def __init__(self, setting: Setting, prompts: Sequence[Prompt]) -> None:
@@ -63,6 +66,7 @@ class Floor:
         self.points: dict[str, Point] = {}
         self.active: dict[str, Point] = {}
         self.early: dict[str, Point] = {}
+        self.first: dict[str, Point] = {}
         self.parked: dict[str, Point] = {}
         self.refused: dict[str, Point] = {}
         self.refused_at = (0.0, -1)  # the price, and what had been learned
@@ -86,7 +90,7 @@ class Floor:
             setting, self.clock, lambda kind, arm: self.ops.append(["slot", kind, arm])
         )
         self.seen = Experience(priced=setting.policy.priced)
-        self._beside = HoldOut(setting)
+        self.beside = HoldOut(setting)
         self._flows: dict[str, Purchase] = {}  # sub-flows under way
         self._reopened: dict[str, int] = {}
         self._kinds: dict[str, Kind] = {}
@@ -96,41 +100,51 @@ class Floor:
     def open_prompts(self) -> None:
         while self.next < len(self.prompts) and self.roots < self.setting.open_points:
             self.ops.append(["open", self.next])
-            point = self.open_next()
-            if not point.done and self._beside.takes(point):
-                self.hold_out(point)
+            self.open_next()
 
-    def open_next(self) -> Point:
+    def open_next(self) -> None:
+        """Open a prompt. One that is held out waits: nothing is bought for it before its comparison is asked."""
         prompt = self.prompts[self.next]
         self.next += 1
         point = self._open(prompt, prompt.id)
         self._begin(point)
-        return point
+        if not point.done and self.beside.takes(point):
+            self.forget(point)
+            self.beside.waiting[point.path] = point
 
-    def hold_out(self, point: Point, held: Cost | None = None) -> None:
+    def hold_out(self, point: Point, held: Cost | None = None) -> bool:
         """Ask the dearest model once, beside the run: what it says is not seen before the run has decided without it,
-        so that the two can be compared. At most twice the held-out share of the budget goes there.
+        so that the two can be compared. False where that cannot be afforded now, with nothing changed.
         """
-        call = self._beside.call(point)
+        offer, call = self.beside.offer(point)
         worst = self.appraisal.worst(call) if held is None else held
-        share = self.setting.pricing.share(worst)
-        if (held is None and not self._beside.affords(share)) or not self.ledger.reserve(call.key, worst):
-            return
-        self._beside.spend(share)
-        offer = Offer("sample", call.arm.name, call)
         slot = self.appraisal.slot(offer.kind, offer.arm)
-        line = {**receipt_line(point, offer, 1, self.setting.pricing.price), "kind": "compare"}
+        # Nobody can promise a time.
+        ms = self.appraisal.expected(point, offer, slot).ms if self.clock.limited else 0
+        most = replace(worst, ms=ms)
+        if (held is None and not self.beside.affords(most)) or not self.ledger.reserve(call.key, worst):
+            return False
+        self.beside.ask(call.key, most)
+        price = self.setting.pricing.price
+        line = {**receipt_line(point, offer, 1, price), "kind": "compare"}
         point.lines.append(line)
-        self.ops.append(["compare", point.path, amounts(worst)])
+        self.ops.append(["compare", point.path, amounts(worst), price])
         self.forget(point)
         point.flight = 1
-        self._dispatch(Purchase(point, offer, slot, line, call, (), True, 0, self._now()), call)
+        self._dispatch(Purchase(point, offer, slot, line, call, (), True, ms, self._now()), call)
+        return True
+
+    def begin_without(self, point: Point) -> None:
+        """A held-out prompt is compared with nothing."""
+        self.ops.append(["without", point.path])
+        self.forget(point)
+        self.active[point.path] = point
 
     def reveal(self, point: Point) -> None:
         """The run has decided without it: compare, and let the run use what was paid for."""
         hidden = point.hidden
         assert hidden is not None
-        self._beside.compare(point, hidden)
+        self.beside.compare(point, hidden)
         triple = (hidden.offer.kind, hidden.offer.arm, -1)
         if not point.bought:
             self.seen.count_fresh(point, -1)
@@ -145,7 +159,7 @@ class Floor:
         klass = self.setting.belief.klass(owner)
         point = Point(path, prompt, self._kind(prompt.answer), arms, klass, None, owner, self.setting.same)
         even = len(self.prompts) >= EVEN_FROM and is_even(prompt.id, self.setting.seed)
-        point.even = even and not self._beside.takes(point)
+        point.even = even and not self.beside.takes(point)
         return point
 
     def _begin(self, point: Point) -> None:
@@ -398,7 +412,8 @@ class Floor:
             self.refused_at = (price, self.seen.epoch)
 
     def forget(self, point: Point) -> None:
-        for idle in (self.active, self.early, self.parked, self.refused):
+        at = (self.active, self.early, self.first, self.parked, self.refused, self.beside.waiting)
+        for idle in at:
             idle.pop(point.path, None)
 
     # ── a point ends ───────────────────────────────────────────────────────────────────────────────────
@@ -423,7 +438,7 @@ class Floor:
     def _close(self, point: Point, candidate: Candidate | None, belief: float, reason: str) -> None:
         self._release_chain(point)
         if point.hidden is not None:  # its flow ended of its own
-            self._beside.compare(point, point.hidden)
+            self.beside.compare(point, point.hidden)
         point.done = True
         point.offers, point.flow = (), None
         believe(point, belief, point.leader)
@@ -481,7 +496,9 @@ class Floor:
             self.overdrawn_by = call.arm.name
         self._charge(point, line, cost)
         if hidden:
-            self._keep_hidden(point, offer, slot, delivery, cost, self.clock.of_run(call, cost, began))
+            used = self.clock.of_run(call, cost, began)
+            self.beside.settle(key, used)
+            self._keep_hidden(point, offer, slot, delivery, cost, used)
             return
         for completion in delivery.completions:
             if offer.effect == "draw":
@@ -525,7 +542,7 @@ class Floor:
         if delivery.error:
             point.lines[0]["error"] = delivery.error
         point.flight = 0
-        self.active[point.path] = point
+        self.first[point.path] = point
 
     def _charge(self, point: Point, line: dict[str, Any], cost: Cost) -> None:
         charge(line, cost)
@@ -661,7 +678,7 @@ class Floor:
     @property
     def compared(self) -> list[Beside]:
         """The held-out prompts that were compared with the dearest model."""
-        return self._beside.rows
+        return self.beside.rows
 
     @property
     def finished(self) -> bool:

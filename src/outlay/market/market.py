@@ -146,12 +146,14 @@ class Market:
             self.floor.ops.append(["reopen", settled.prompt.id])
             self.floor.reopen(settled)
         self.floor.again = []
+        if not self.setting.policy.priced:  # a price sets aside what those cost that wait; a rule does not
+            self._round(elapsed_ms, list(self.floor.first.values()))
+        self._open_prompts()
         self._begin_step()
-        self.floor.open_prompts()
         self._value_and_price()
         while not self.floor.finished:
-            self.floor.open_prompts()
-            if not self._round(elapsed_ms) and (self.flight or not self._unblock()):
+            self._open_prompts()
+            if not self._round(elapsed_ms, self._next_to_act()) and (self.flight or not self._unblock()):
                 break
         calls, self.floor.new = self.floor.new, []
         pricing = self.setting.pricing.state()
@@ -162,6 +164,24 @@ class Market:
             self.floor.clock.mark(elapsed_ms, self.floor.busy)
         self.floor.ops = []
         return calls
+
+    def _open_prompts(self) -> None:
+        """Open prompts, and ask the dearest model beside the run for as many of those held out as can be afforded. The
+        next one waits for what these really cost, or for a place; where nothing is left to wait for, it begins without.
+        """
+        floor = self.floor
+        floor.open_prompts()
+        beside = floor.beside
+        while beside.waiting:
+            point = next(iter(beside.waiting.values()))
+            offer, call = beside.offer(point)
+            over = floor.overdrawn_by or floor.too_late(point, offer, floor.elapsed, self._among)
+            if not over and floor.clock.full(call.arm.engine, floor.busy[call.arm.engine]):
+                return
+            if over or not floor.hold_out(point):
+                if beside.under_way and not over:
+                    return
+                floor.begin_without(point)
 
     def _value_and_price(self) -> None:
         """The price rests on what the points with new evidence would still buy, so these are valued first; where the
@@ -185,11 +205,11 @@ class Market:
         bought at: no more calls are in flight than answers came back, and a few. What may be done does not wait.
         """
         room = max(SLOW_START + self.floor.seen.draws - len(self.flight), 0)
-        if (
-            self.floor.clock.limited
-        ):  # what is bought now and sent later is decided on less than is known then
+        # What is bought now and sent later is decided on less than is known then.
+        if self.floor.clock.limited:
             room = min(room, max(self.floor.clock.at_once - len(self.flight), 0))
-        return [*islice(self.floor.active.values(), room), *self.floor.early.values()]
+        floor = self.floor
+        return [*floor.first.values(), *islice(floor.active.values(), room), *floor.early.values()]
 
     def _begin_step(self) -> None:
         """Something may have been freed: who was refused may try again, the most advanced chains first. What they
@@ -209,11 +229,10 @@ class Market:
             if not (opens and chain_waits) and not self.floor.buy(point, *wanted):
                 chain_waits = chain_waits or opens or bool(point.chain)
 
-    def _round(self, elapsed_ms: int) -> bool:
-        """Value active points together and act on each: chains first, the most advanced before the others. False
+    def _round(self, elapsed_ms: int, points: list[Point]) -> bool:
+        """Value points that may act together and act on each: chains first, the most advanced before the others. False
         where nobody could act.
         """
-        points = self._next_to_act()
         if not points:
             return False
         early = set(self.floor.early)

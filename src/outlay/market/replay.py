@@ -56,7 +56,13 @@ def _repeat(floor: Floor, op: list[Any]) -> None:
     if point is None:
         raise NotDeterministic(f"the journal speaks of {op[1]!r}, which is not open: {_ADVICE}")
     if op[0] == "compare":
-        floor.hold_out(point, Cost(*op[2]))
+        _, _, held, *price = op
+        for each in price:  # a journal may be older than this
+            floor.set_price(each)
+        if not floor.hold_out(point, Cost(*held)):
+            raise NotDeterministic(f"the comparison of {point.path!r} can no longer be reserved: {_ADVICE}")
+    elif op[0] == "without":
+        floor.begin_without(point)
     elif op[0] == "reveal":
         _, _, best, leader = op
         believe(point, best, leader)

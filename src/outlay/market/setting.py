@@ -44,10 +44,13 @@ class Setting:
 
 
 class Beside(NamedTuple):
-    """A held-out prompt: whether the run's answer was that of the dearest model before it used that, and both costs."""
+    """A held-out prompt before the run used the answer of the dearest model: whether its own was the same, whether it
+    had one, and both costs.
+    """
 
     id: str
     same: bool
+    answered: bool
     spent: Cost
     dearest: Cost
     arm: str

@@ -126,7 +126,7 @@ CACHES = {
     "_standards",
     "_tables",
     "sub_classes",
-    *("_among", "_ready", "_steps", "rows", "valued"),
+    *("_busy", "_ready", "_steps", "rows", "valued"),
 }
 """Filled when first asked for, from what the rest of the state determines; the last five last for one step."""
 FORECASTS = {"until", "remaining"}

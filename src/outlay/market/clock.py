@@ -21,6 +21,34 @@ MARGIN = 1.25
 UNBOUNDED = 1 << 30
 
 
+Began = tuple[int, float, float]
+"""When a call was bought, and what the run's and its engine's meter showed then."""
+
+
+@final
+class Meter:
+    """Time divided evenly among the calls under way: `had` is the part, in ms, of one that always was. Between two
+    marks their number stays as it was at the first, so it does not matter how often it is read.
+    """
+
+    __slots__ = ("_at", "_had", "beside")
+
+    def __init__(self, beside: int) -> None:
+        self._had, self._at, self.beside = 0.0, 0, max(beside, 1)
+
+    def mark(self, elapsed_ms: int, beside: int) -> None:
+        """From now on so many calls are under way."""
+        self._had, self._at, self.beside = self.had(elapsed_ms), elapsed_ms, max(beside, 1)
+
+    def had(self, elapsed_ms: int) -> float:
+        """What such a call had by now."""
+        return self._had + max(elapsed_ms - self._at, 0) / self.beside
+
+    def rate(self, at: int, had: float) -> float:
+        """The part that a call had on average which is under way since then."""
+        return (self._had - had) / (self._at - at) if self._at > at else 1 / self.beside
+
+
 @final
 class Clock:
     """`limited`: whether seconds are; `at_once`: calls that may be under way in all."""
@@ -34,13 +62,14 @@ class Clock:
             if not engine.lockstep
         }
         self.at_once = sum(self._places.values()) if self._places else UNBOUNDED
-        usual = sum(USUAL if room == UNBOUNDED else room for room in self._places.values())
-        self._beside = max(1, min(usual, prompts))  # calls under way since the last mark; before it, a guess
-        self._had, self._at = (
-            0.0,
-            0,
-        )  # what one call had that was always under way, at the last mark; and when
-        self._slowing = Slowing(self._beside)
+        # Before anything was sent, a guess: all engines have as many under way as they may.
+        usual = {
+            name: min(USUAL if room == UNBOUNDED else room, max(prompts, 1))
+            for name, room in self._places.items()
+        }
+        self._run = Meter(min(sum(usual.values()), max(prompts, 1)))
+        self._own = {name: Meter(beside) for name, beside in usual.items()}
+        self._slowing = {name: Slowing(self._run.beside, beside) for name, beside in usual.items()}
         # A cheap answer's part. Before anything came back: a budget that makes sense pays for two to each prompt.
         self._cheap_ms, self._cheap_calls = (limit or 0) / (2 * max(prompts, 1)), 1
         self._place = places(setting.arms)
@@ -51,17 +80,22 @@ class Clock:
         """From now on so many calls are under way, by engine. Told of steps that the journal holds, so that a resumed
         run reckons alike.
         """
-        if self.limited:
-            self._had, self._at = self.had(elapsed_ms), elapsed_ms
-            self._beside = max(self.among(busy), 1)
+        if not self.limited:
+            return
+        self._run.mark(elapsed_ms, sum(busy[name] for name in self._places))
+        for name, meter in self._own.items():
+            meter.mark(elapsed_ms, busy[name])
 
-    def among(self, busy: Mapping[str, int]) -> int:
-        """How many calls are under way side by side."""
-        return sum(busy[name] for name in self._places)
+    def began(self, engine: str, elapsed_ms: int) -> Began:
+        """What to remember of a call that is bought now."""
+        own = self._own.get(engine)
+        if not self.limited or own is None:
+            return (0, 0.0, 0.0)
+        return (elapsed_ms, self._run.had(elapsed_ms), own.had(elapsed_ms))
 
-    def had(self, elapsed_ms: int) -> float:
-        """What a call that was under way since the beginning of the run would have taken of it by now, in ms."""
-        return self._had + max(elapsed_ms - self._at, 0) / self._beside
+    def so_far(self, began: Began, elapsed_ms: int) -> float:
+        """What a call under way took of the run by now, in ms."""
+        return self._run.had(elapsed_ms) - began[1]
 
     def shares(self, engine: str) -> bool:
         """Whether calls of an engine are under way beside others."""
@@ -71,15 +105,15 @@ class Clock:
         """Whether a call more of an engine would only wait: who waits may decide on what is known later."""
         return self.limited and busy >= self._places.get(engine, UNBOUNDED)
 
-    def of_run(self, call: Call, cost: Cost, began: tuple[int, float]) -> Cost:
-        """A settled cost, its time as the part of the run's that it took; `began` is when it was bought, and `had`
-        then.
-        """
-        if not self.limited or not self.shares(call.arm.engine):
+    def of_run(self, call: Call, cost: Cost, began: Began) -> Cost:
+        """A settled cost, its time as the part of the run's that it took."""
+        engine = call.arm.engine
+        if not self.limited or not self.shares(engine):
             return cost
-        at, had = began
-        rate = (self._had - had) / (self._at - at) if self._at > at else 1 / self._beside
-        self._slowing.note(call.arm.name, cost.ms / (cost.outtok + READING), 1 / rate)
+        at, had, own = began
+        rate = self._run.rate(at, had)
+        beside = 1 / self._own[engine].rate(at, own)
+        self._slowing[engine].note(call.arm.name, cost.ms / (cost.outtok + READING), 1 / rate, beside)
         used = round(cost.ms * rate)
         self._cheap_ms += used / (1 + self._place.get(call.arm.name, 0))
         self._cheap_calls += call.n
@@ -88,24 +122,24 @@ class Clock:
         return replace(cost, ms=used)
 
     def of_call(self, call: Call, cost: Cost, beside: int) -> int:
-        """The other way round: how long a call is under way that takes so much of the run's time, as one of so many; a
-        margin included. The engine of a process of ours says itself how long at most.
+        """The other way round: how long a call is under way that takes so much of the run's time, as one of so many of
+        its engine; a margin included. The engine of a process of ours says itself how long at most.
         """
-        if not self.shares(call.arm.engine):
-            return UNBOUNDED
-        return round(MARGIN * cost.ms * self._slowing.times(beside))
+        slowing = self._slowing.get(call.arm.engine)
+        return UNBOUNDED if slowing is None else round(MARGIN * cost.ms * slowing.times(beside))
 
     def guess(self, call: Call, cost: Cost) -> Cost:
         """An engine's first guess likewise: what the model took in this run, or what the engine knows; else a guess by
         the model's place.
         """
-        if not self.limited or not self.shares(call.arm.engine):
+        slowing = self._slowing.get(call.arm.engine)
+        if not self.limited or slowing is None:
             return cost
         took = self._took.get(_model(call))
         if took is not None:
             ms, weight = took[0] / took[1], took[1]
         elif cost.ms:
-            ms, weight = cost.ms / self._slowing.times(self._beside) / call.n, 1.0
+            ms, weight = cost.ms / slowing.times(self._own[call.arm.engine].beside) / call.n, 1.0
         else:
             ms, weight = self._cheap_ms / self._cheap_calls * (1 + self._place.get(call.arm.name, 0)), 1.0
         so_far = self._so_far.get(_model(call), ())
@@ -144,23 +178,26 @@ NOISE = 0.4
 
 @final
 class Slowing:
-    """A call's time grows as a power of the number of calls under way: a straight line in logarithms, its slope
-    estimated within each arm and drawn towards what is usual (Bayesian regression, known noise).
+    """Of one engine: a call's time grows as a power of the number of the engine's calls under way. That is a straight
+    line in logarithms; its slope is estimated within each arm and drawn towards what is usual (Bayesian regression,
+    known noise).
     """
 
-    def __init__(self, usual: int) -> None:
+    def __init__(self, in_all: int, own: int) -> None:
         self._arms: dict[str, list[float]] = {}  # count, and sums of x, y, xx, xy
-        self._count, self._sum = 1.0, math.log(usual)
+        self._count, self._in_all, self._own = 1.0, math.log(in_all), math.log(own)
 
-    def note(self, arm: str, ms_per_token: float, beside: float) -> None:
-        """A call came back that took so long among so many."""
+    def note(self, arm: str, ms_per_token: float, in_all: float, own: float) -> None:
+        """A call came back that took so long, on average among so many of the run and of the engine."""
         if ms_per_token <= 0:
             return
-        x, y = math.log(max(beside, 1.0)), math.log(ms_per_token)
+        x, y = math.log(max(own, 1.0)), math.log(ms_per_token)
         sums = self._arms.setdefault(arm, [0.0] * 5)
         for at, value in enumerate((1.0, x, y, x * x, x * y)):
             sums[at] += value
-        self._count, self._sum = self._count + 1, self._sum + x
+        self._count, self._in_all, self._own = (
+            self._count + 1, self._in_all + math.log(max(in_all, 1.0)), self._own + x,
+        )  # fmt: skip
 
     @property
     def slope(self) -> float:
@@ -171,7 +208,7 @@ class Slowing:
             pull += (xy - x * y / count) / NOISE**2
         return min(max(pull / weight, 0.0), 1.0)
 
-    def times(self, beside: int) -> float:
-        """How many times what it takes of the run a call is under way, among so many."""
-        usual = math.exp(self._sum / self._count)
-        return float(usual * (beside / usual) ** self.slope)
+    def times(self, own: int) -> float:
+        """How many times what it takes of the run a call is under way, as one of so many of its engine."""
+        usual, in_all = math.exp(self._own / self._count), math.exp(self._in_all / self._count)
+        return float(in_all * (own / usual) ** self.slope)

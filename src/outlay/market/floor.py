@@ -131,7 +131,12 @@ class Floor:
         self.ops.append(["compare", point.path, amounts(worst), price])
         self.forget(point)
         point.flight = 1
-        self._dispatch(Purchase(point, offer, slot, line, call, (), True, ms, self._now()), call)
+        self._dispatch(
+            Purchase(
+                point, offer, slot, line, call, (), True, ms, self.clock.began(call.arm.engine, self.elapsed)
+            ),
+            call,
+        )
         return True
 
     def begin_without(self, point: Point) -> None:
@@ -276,7 +281,20 @@ class Floor:
             point.flight = 1
             self.appraisal.costs.note_worst(slot, per_copy(worst, copies))
             ms = self.appraisal.expected(point, offer, slot).ms * copies if self.clock.limited else 0
-            self._dispatch(Purchase(point, offer, slot, line, call, (), False, ms, self._now()), call)
+            self._dispatch(
+                Purchase(
+                    point,
+                    offer,
+                    slot,
+                    line,
+                    call,
+                    (),
+                    False,
+                    ms,
+                    self.clock.began(call.arm.engine, self.elapsed),
+                ),
+                call,
+            )
         else:
             op.append(self._open_flows(point, offer, slot, key, line, stakes))
         return True
@@ -286,12 +304,12 @@ class Floor:
         self.elapsed = elapsed_ms
         if not self.clock.limited:
             return
-        now, by_slot, by_model = self.clock.had(elapsed_ms), self.appraisal.had, []
+        by_slot, by_model = self.appraisal.had, []
         by_slot.clear()
         for purchase in self.flight.values():
             call = purchase.call
             if call is not None and self.clock.shares(call.arm.engine):
-                so_far = (now - purchase.began[1]) / call.n
+                so_far = self.clock.so_far(purchase.began, elapsed_ms) / call.n
                 by_slot.setdefault(purchase.slot, []).append(so_far)
                 by_model.append((call, so_far))
         self.clock.under_way(by_model)
@@ -302,19 +320,16 @@ class Floor:
         self.new.append(call)
         self.calls_made += 1
 
-    def _now(self) -> tuple[int, float]:
-        return (self.elapsed, self.clock.had(self.elapsed)) if self.clock.limited else (0, 0.0)
-
     def in_time(self, point: Point, offer: Offer) -> bool:
         """Whether a call would be sent at once and is expected back by the deadline."""
         if not self.clock.limited or not isinstance(offer.do, Call):
             return True
-        engine, beside = offer.do.arm.engine, self.clock.among(self.busy) + 1
-        late = self.too_late(point, offer, self.elapsed, beside)
-        return not (late or self.clock.full(engine, self.busy[engine]))
+        engine = offer.do.arm.engine
+        busy = self.busy[engine]
+        return not (self.clock.full(engine, busy) or self.too_late(point, offer, self.elapsed, busy + 1))
 
     def too_late(self, point: Point, offer: Offer, elapsed_ms: int, beside: int) -> bool:
-        """Whether a call that is sent now, as one of so many, is not expected back by the deadline."""
+        """Whether a call that is sent now, as one of so many of its engine, is not expected back by the deadline."""
         limit = self.setting.budget.ms
         if limit is None or not isinstance(offer.do, Call):
             return False
@@ -324,8 +339,10 @@ class Floor:
 
     def under_way_ms(self) -> int:
         """Milliseconds that calls under way are still expected to take of the run."""
-        had = self.clock.had(self.elapsed)
-        return sum(max(round(p.ms - (had - p.began[1])), 0) for p in self.flight.values())
+        calls = [
+            p for p in self.flight.values() if p.call is not None and self.clock.shares(p.call.arm.engine)
+        ]
+        return sum(max(round(p.ms - self.clock.so_far(p.began, self.elapsed)), 0) for p in calls)
 
     def _rest(self, point: Point, offer: Offer) -> Cost:
         return self.appraisal.rest(point, offer, worst=True) if offer.rest else FREE

@@ -9,6 +9,7 @@ a resumed run is this same machine fed with the journal: nothing is chosen anew.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -66,9 +67,8 @@ class Market:
         # Valued before the price was set.
         self._ready: tuple[float, tuple[Batch, Valuation], list[Point]] | None = None
         self._steps = 0
-        self._among = (
-            1  # calls under way at the beginning of the step, and one more: menus are kept within a step
-        )
+        # Calls under way at the beginning of the step, by engine: menus are kept within a step.
+        self._busy = Counter[str]()
         self._written: dict[str, float] = {}  # the state of the pricing as the journal knows it
         self._place = places(setting.arms)
 
@@ -140,7 +140,7 @@ class Market:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
         self.floor.at(elapsed_ms)
-        self._among = self.floor.clock.among(self.floor.busy) + 1
+        self._busy = Counter(self.floor.busy)
         self._learn_if_due()
         for settled in self.floor.again:
             self.floor.ops.append(["reopen", settled.prompt.id])
@@ -175,7 +175,7 @@ class Market:
         while beside.waiting:
             point = next(iter(beside.waiting.values()))
             offer, call = beside.offer(point)
-            over = floor.overdrawn_by or floor.too_late(point, offer, floor.elapsed, self._among)
+            over = floor.overdrawn_by or self._late(point, offer)
             if not over and floor.clock.full(call.arm.engine, floor.busy[call.arm.engine]):
                 return
             if over or not floor.hold_out(point):
@@ -371,13 +371,12 @@ class Market:
         return self.floor.seen.fresh(len(self.prompts) - self.floor.next if self.floor.next else 0)
 
     def _menu(self, point: Point) -> list[Offer]:
-        """What may be bought at a point, less what is known to bring nothing, and what would come too late if something
-        else would not.
+        """What may be bought at a point, less what is known to bring nothing, and what cannot be sent now or would come
+        too late, if something else would not.
         """
         menu, mute = point.menu(), self.floor.seen.mute()
         if self.floor.clock.limited and self.setting.policy.priced:
-            now, beside = self.floor.elapsed, self._among
-            menu = [offer for offer in menu if not self.floor.too_late(point, offer, now, beside)] or menu
+            menu = [offer for offer in menu if self._may_be_sent(point, offer)] or menu
         if not mute:
             return menu
         heard = [offer for offer in menu if offer.effect != "verdict" or offer.arm not in mute]
@@ -385,6 +384,20 @@ class Market:
             replace(offer, then=None) if offer.then is not None and offer.then.arm in mute else offer
             for offer in heard
         ]
+
+    def _late(self, point: Point, offer: Offer) -> bool:
+        """Whether a call was too late already at the beginning of the step."""
+        if not isinstance(offer.do, Call):
+            return False
+        beside = self._busy[offer.do.arm.engine] + 1
+        return self.floor.too_late(point, offer, self.floor.elapsed, beside)
+
+    def _may_be_sent(self, point: Point, offer: Offer) -> bool:
+        """Whether a call had a place at the beginning of the step, and would be back."""
+        if not isinstance(offer.do, Call):
+            return True
+        engine = offer.do.arm.engine
+        return not (self.floor.clock.full(engine, self._busy[engine]) or self._late(point, offer))
 
     def _unblock(self) -> bool:
         """Nothing is in flight and nobody bought: let what fits be bought, let a chain give up its hold, lower the
@@ -492,7 +505,8 @@ class Market:
         if not self.floor.seen.due():
             return
         parameters = self.setting.belief.learn(self.floor.seen.records())
-        self.setting.pricing.weigh(self._forecast())
+        if self.setting.policy.priced:
+            self.setting.pricing.weigh(self._forecast())
         self.lines.append(("learn", {"belief": parameters, "pricing": self.setting.pricing.state()}))
         self.floor.learned()
 

@@ -13,8 +13,9 @@ MESSAGE = 300
 
 
 class Purchase(NamedTuple):
-    """Something bought that has not come back. `ms` is what it is expected to take of a run whose time is limited, and
-    `began` when it was bought by the run's clock; `hidden`: the run is compared with it, and does not see it yet.
+    """Something bought that has not come back. `ms` is what it is expected to take of a run whose time is limited,
+    `began` what the run's clock showed when it was bought; `hidden`: the run is compared with it, and does not see it
+    yet.
     """
 
     point: Point
@@ -25,7 +26,7 @@ class Purchase(NamedTuple):
     children: tuple[Point, ...]
     hidden: bool = False
     ms: int = 0
-    began: tuple[int, float] = (0, 0.0)
+    began: tuple[int, float, float] = (0, 0.0, 0.0)
 
 
 class Holds(NamedTuple):

@@ -23,6 +23,9 @@ SMALL, BIG = Arm("small", "far", "small", max_tokens=50), Arm("big", "far", "big
 NEAR = Arm("near", "near", "near", max_tokens=50)
 
 
+START = (0, 0.0, 0.0)
+
+
 class Engines:
     """Says what a call may cost; nobody performs it here."""
 
@@ -66,8 +69,8 @@ def clocked(budget: Budget, prompts: int = 40, under_way: int = 8) -> Clock:
 def test_a_call_among_eight_takes_an_eighth_of_its_time_and_one_in_the_process_all_of_it():
     clock = clocked(Budget(ms=80_000))
     assert (clock.limited, clock.at_once) == (True, 8)
-    assert clock.of_run(call(SMALL), Cost(40, 20, ms=8000), (0, 0.0)) == Cost(40, 20, ms=1000)
-    assert clock.of_run(call(NEAR), Cost(40, 20, ms=8000), (0, 0.0)) == Cost(40, 20, ms=8000)
+    assert clock.of_run(call(SMALL), Cost(40, 20, ms=8000), START) == Cost(40, 20, ms=1000)
+    assert clock.of_run(call(NEAR), Cost(40, 20, ms=8000), START) == Cost(40, 20, ms=8000)
     assert clock.of_call(call(SMALL), Cost(ms=1000), 8) == 10_000, "eight seconds, and a quarter more"
 
 
@@ -75,13 +78,13 @@ def test_a_call_among_eight_takes_an_eighth_of_its_time_and_one_in_the_process_a
 def test_what_all_calls_take_adds_up_to_the_time_in_which_any_was_under_way(calls: list[tuple[int, int]]):
     clock = Clock(setting(Budget(ms=80_000)), 40)
     moments = sorted({at for start, takes in calls for at in (start, start + takes)})
-    began: dict[int, tuple[int, float]] = {}
+    began: dict[int, tuple[int, float, float]] = {}
     taken, in_use = 0, 0
     for moment, after in itertools.pairwise([*moments, moments[-1]]):
         clock.mark(moment, Counter(far=sum(start <= moment < start + takes for start, takes in calls)))
         for number, (start, takes) in enumerate(calls):
             if start == moment:
-                began[number] = (moment, clock.had(moment))
+                began[number] = clock.began("far", moment)
             if start + takes == moment:
                 taken += clock.of_run(call(SMALL), Cost(40, 20, ms=takes), began[number]).ms
         if any(start <= moment < start + takes for start, takes in calls):
@@ -100,14 +103,14 @@ def test_before_anything_is_back_a_budget_pays_two_cheap_answers_each_and_the_de
 def test_what_a_model_took_is_its_guess_and_tells_of_the_models_beside_it():
     clock = clocked(Budget(ms=80_000))
     for _ in range(99):
-        clock.of_run(call(SMALL), Cost(40, 20, ms=4000), (0, 0.0))
+        clock.of_run(call(SMALL), Cost(40, 20, ms=4000), START)
     assert clock.guess(call(replace(SMALL, name="warm")), Cost(40, 20, ms=90)).ms == 500
     assert clock.guess(call(BIG), Cost(40, 20)).ms == pytest.approx(2 * 500, rel=0.02)
 
 
 def test_without_a_limit_on_time_costs_stay_as_they_are():
     clock = clocked(Budget(tok=1000))
-    assert clock.of_run(call(SMALL), Cost(ms=8000), (0, 0.0)) == Cost(ms=8000)
+    assert clock.of_run(call(SMALL), Cost(ms=8000), START) == Cost(ms=8000)
     assert clock.guess(call(SMALL), Cost(ms=8000)) == Cost(ms=8000)
     assert not clock.full("far", 99)
 
@@ -128,19 +131,19 @@ def test_what_is_not_back_counts_for_what_such_calls_take():
 def test_how_much_calls_slow_each_other_is_learned_where_their_number_varies(
     power: float, low: float, high: float
 ):
-    slowing, chance = Slowing(16), random.Random(1)
+    slowing, chance = Slowing(16, 16), random.Random(1)
     assert slowing.times(16) == pytest.approx(16)
     for _ in range(100):
         beside = chance.choice([2, 4, 8, 16])
-        slowing.note("small", chance.lognormvariate(3, 0.3) * beside**power, beside)
+        slowing.note("small", chance.lognormvariate(3, 0.3) * beside**power, 16, beside)
     assert low <= slowing.slope <= high
     assert slowing.times(4) / slowing.times(16) == pytest.approx(0.25**slowing.slope)
 
 
 def test_where_their_number_never_varies_calls_are_thought_to_slow_each_other_by_half():
-    slowing = Slowing(16)
+    slowing = Slowing(16, 16)
     for at in range(100):
-        slowing.note("small", 10.0 + at, 16)
+        slowing.note("small", 10.0 + at, 16, 16)
     assert slowing.slope == pytest.approx(0.5)
 
 
@@ -256,3 +259,22 @@ def test_what_would_come_too_late_is_not_offered_beside_what_would_not():
     assert {offer.arm for offer in market._menu(point)} == {"small", "big"}, (
         "it waits for what may come sooner"
     )
+
+
+def test_a_prompt_whose_best_model_has_no_place_free_takes_another_that_has():
+    deep = replace(BIG, engine="deep")
+    parts = setting(Budget(ms=60_000), (SMALL, deep))
+    parts = replace(
+        parts, engines={**ENGINES, "deep": Engines(lockstep=False)}, at_once={"far": 8, "deep": 2}
+    )
+    prompts = [Prompt(f"p{i}", (Message("user", f"{i}"),), "number") for i in range(4)]
+    market = Market(parts, prompts)
+    market.step(0)
+    point = market.floor.points["p3"]
+    assert {offer.arm for offer in market._menu(point)} == {"small", "big"}
+    market.floor.busy["deep"] = 2
+    market.step(1)
+    assert {offer.arm for offer in market._menu(point)} == {"small"}
+    market.floor.busy["far"] = 8
+    market.step(2)
+    assert {offer.arm for offer in market._menu(point)} == {"small", "big"}, "it waits for whichever is free"

@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -75,6 +76,7 @@ _SPACED: Final = re.compile(r"[-+]?[0-9]{1,3}(?:[ ][0-9]{3})+(?:[.,][0-9]+)?")
 _COMMA: Final = re.compile(r"[-+]?[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})")
 _PARTED: Final = re.compile(r"[-+][ ][0-9.,]+")
 _SENTENCE: Final = re.compile(r"[.!?;](?=\s|\Z)|\n")
+_EQUAL: Final = re.compile("[=≈]")
 _LITERAL: Final = re.compile(r"(-?)([0-9]*)\.?([0-9]*)(?:[eE]([-+]?[0-9]+))?")
 _ROOTS: Final = ("sqrt(", "\\sqrt{", "\\sqrt", "\\sqrt[", "√", "\\pi", "π")
 _TIMES_ROOT: Final = re.compile(r"[ ]?\*?[ ]?(?:\\?sqrt|√|\\pi(?![a-z])|π)")
@@ -88,7 +90,15 @@ _DIRECT: Final = re.compile(
 
 class _Found(NamedTuple):
     text: str  # as written, without currency and unit
-    value: str  # its canonical form
+    minus: str
+    piece: str  # the digits
+    tail: re.Match[str] | None  # exponent, power and fraction behind them
+
+    @property
+    def value(self) -> str:
+        """Its canonical form; it takes longer than to find the number, and is not always wanted."""
+        tail = self.tail.groupdict() if self.tail is not None else {}
+        return _value(self.minus, self.piece, tail) or "".join(self.text.casefold().split())
 
 
 def extract(text: str) -> str | None:
@@ -116,6 +126,7 @@ def extract(text: str) -> str | None:
     return _last(text)
 
 
+@lru_cache(maxsize=4096)  # votes say the same again and again
 def canonical(answer: str) -> str:
     """The exact value: a decimal without needless zeros, `p/q` where there is none, `1.5e40` for long."""
     text = _normal(answer)
@@ -155,7 +166,7 @@ def _in_region(region: str) -> _Found | None:
     """The number that a short text states: the side of an equation that is one number, else the first."""
     region = _tight(region) or region
     for part in (_SENTENCE.split(region, maxsplit=1)[0], region):
-        first, *_, last = sides if len(sides := re.split("[=≈]", part)) > 1 else (part, part)
+        first, *_, last = sides if len(sides := _EQUAL.split(part)) > 1 else (part, part)
         for side in (last, first):
             if len(found := list(islice(_scan(side), 2))) == 1:
                 return found[0]
@@ -186,9 +197,9 @@ def _scan(text: str) -> Iterator[_Found]:
             run = run[1:]
         *pieces, last = _pieces(run)
         for piece in pieces:
-            yield _found(minus + piece, _value(minus, piece, {}))
+            yield _Found(minus + piece, minus, piece, None)
             minus = ""
-        yield _found(minus + last + text[m.end("run") : m.end()], _value(minus, last, m.groupdict()))
+        yield _Found(minus + last + text[m.end("run") : m.end()], minus, last, m)
 
 
 def _belongs_to_something(text: str, start: int, before: str, head: str, end: int) -> bool:
@@ -201,10 +212,6 @@ def _belongs_to_something(text: str, start: int, before: str, head: str, end: in
     if not head and (word or (before in ("_", ".") and two[0].isalnum())):
         return True
     return text.endswith(_ROOTS, 0, start) or _TIMES_ROOT.match(text, end) is not None
-
-
-def _found(text: str, value: str | None) -> _Found:
-    return _Found(text, value or "".join(text.casefold().split()))
 
 
 def _pieces(run: str) -> list[str]:

@@ -134,7 +134,9 @@ FORECASTS = {"until", "remaining"}
 GIVEN = {
     *("arms", "flow", "kind", "_kinds", "prompt", "prompts", "setting", "_setting"),
     *("evidence", "offers", "pattern"),  # follow from what came back, which both are told
-    *("lines", "_ops", "_new", "_named"),  # on their way out
+    *("lines", "ops", "new", "_named"),  # on their way out
+    *("deliver", "ask_again", "provisional"),  # the floor's own
+    "stopped",  # flows; what goes on is compared
 }
 LONG = {"settled", "_records"}
 """Of the market: points that are mostly done; compared once, at the end."""

@@ -1,0 +1,298 @@
+"""A run given again with a larger budget goes on where it ended; nothing that was paid for is bought again."""
+
+import asyncio
+import json
+import os
+import random
+import runpy
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import outlay
+from outlay.driver import Job, Summary, answer_row
+from outlay.errors import ResumeError
+from outlay.journal import Journal, decode, encode
+from outlay.types import Answer, Budget
+
+RESUME = runpy.run_path(str(Path(__file__).with_name("test_resume.py")), run_name="test_resume")
+job, run, state = RESUME["job"], RESUME["run"], RESUME["state"]
+journaled, exported, served, ended = (RESUME[name] for name in ("journaled", "exported", "served", "ended"))
+SERVER = runpy.run_path(
+    str(Path(__file__).parents[1] / "servers" / "openai_server.py"), run_name="openai_server"
+)
+
+
+def times(budget: Budget, by: float) -> Budget:
+    return Budget(*(None if each is None else round(each * by) for each in astuple(budget)))
+
+
+def astuple(budget: Budget) -> tuple[int | None, ...]:
+    return (budget.tok, budget.outtok, budget.usd, budget.ms)
+
+
+def given(name: str, directory: Path | None, by: float, log: int | None = None) -> Job:
+    """A bed of the resume tests with so many times its budget."""
+    plain = job(name, directory, log)
+    return replace(plain, budget=times(plain.budget, by))
+
+
+def sound(of: Job, done: tuple[Summary, Sequence[Answer]], log: Path | None = None) -> None:
+    """All that must hold after any sitting."""
+    summary, answers = done
+    spent = summary.spent
+    for unit, limit in of.budget.limits().items():
+        assert getattr(spent, unit) <= limit
+    assert sorted(answer.id for answer in answers) == sorted(prompt.id for prompt in of.prompts)
+    lines = [line for answer in answers for line in answer.receipt["purchases"]]
+    for unit in ("tok", "outtok"):
+        assert sum(line[unit] for line in lines) == getattr(spent, unit)
+        assert sum(getattr(answer.cost, unit) for answer in answers) == getattr(spent, unit)
+    assert sum(answer.cost.usd for answer in answers) == spent.usd
+    if of.directory is not None:
+        assert exported(of.directory) == {a.id: RESUME["without_seconds"](answer_row(a)) for a in answers}
+    if log is not None:
+        assert max(Counter(served(log)).values(), default=0) <= 1, "nothing is asked twice"
+
+
+@pytest.mark.parametrize("name", ["checks", "fewer_open", "parts", "poor", "twins", "two_units"])
+def test_two_top_ups_keep_every_budget_and_ask_nothing_twice(tmp_path: Path, name: str):
+    log = tmp_path / "served"
+    file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    spent, confidence = [], []
+    for by in (0.4, 0.7, 1.0):
+        of = given(name, tmp_path / "run", by, file)
+        done = run(of)
+        sound(of, done, log)
+        spent.append(done[0].spent.tok)
+        confidence.append(done[0].mean_confidence)
+        again = run(of)
+        assert ended(again) == ended(done), "given once more, it buys nothing and says the same"
+        assert again[0].topped_up is None
+    assert spent == sorted(set(spent)), "each budget is used"
+    tops = [decode(line.body) for line in journaled(tmp_path / "run") if line.kind == "topup"]
+    assert [(Budget(*top["from"]), Budget(*top["to"])) for top in tops] == [
+        (times(job(name, None).budget, a), times(job(name, None).budget, b))
+        for a, b in ((0.4, 0.7), (0.7, 1.0))
+    ]
+    os.close(file)
+
+
+def cut(source: Path, target: Path, count: int) -> None:
+    """As a kill would have left it after the first `count` lines."""
+    target.mkdir()
+    with sqlite3.connect(source / "journal.db") as db:
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+    db.close()
+    journal = Journal(target / "journal.db")
+    lines = journaled(source)
+    budgets = [decode(line.body) for line in lines if line.kind == "topup"]
+    reached = sum(line.kind == "topup" for line in lines[:count])
+    now = budgets[reached - 1]["to"] if reached else budgets[0]["from"]
+    journal.identify(meta | {"budget": f"{now[0]}tok"})
+    journal.append(lines[:count])
+    journal.close()
+
+
+@pytest.mark.parametrize("name", ["checks", "parts", "twins"])
+def test_a_topped_up_run_cut_after_any_commit_ends_as_the_uninterrupted_one(tmp_path: Path, name: str):
+    """The same commands are given again: before the cut those that had ended, then the last one."""
+    budgets = (0.4, 0.7, 1.0)
+    for by in budgets:
+        whole = run(given(name, tmp_path / "whole", by))
+    lines = journaled(tmp_path / "whole")
+    tops = [at for at, line in enumerate(lines, 1) if line.kind == "topup"]
+    behind = [at for at in RESUME["commits"](lines) if at >= tops[0] and at + 1 not in tops]
+    for at in [tops[1], *sorted(random.Random(name).sample(behind, 2))]:
+        cut(tmp_path / "whole", tmp_path / str(at), at)
+        for by in budgets[1 if at < tops[1] else 2 :]:
+            of = given(name, tmp_path / str(at), by)
+            done = run(of)
+            sound(of, done)
+        assert ended(done) == ended(whole), f"cut after line {at}, {lines[at - 1].kind}"
+
+
+@pytest.mark.parametrize("name", ["checks", "fewer_open", "held_out", "mixed", "parts", "poor", "two_units"])
+def test_a_replayed_market_is_in_the_same_state_as_the_one_that_was_topped_up(name: str):
+    live, again = RESUME["market"](given(name, None, 0.5)), RESUME["market"](given(name, None, 0.5))
+    for each in (live, again):
+        each.keep(keeps=True)
+    budget, steps, topped = job(name, None).budget, 0, 0
+    without = RESUME["CACHES"] | RESUME["GIVEN"] | RESUME["LONG"]
+    while not live.finished or topped < 2:
+        if live.finished:
+            topped += 1
+            body = live.top_up(times(budget, 0.5 + topped / 4))
+            again.replay("topup", decode(encode(body)))
+        calls = live.step()
+        told = [(kind, decode(encode(body))) for kind, body in live.lines if kind != "settled"]
+        live.lines.clear()
+        for kind, body in told:
+            again.replay(kind, body)
+        steps += 1
+        if steps % 8 == 0 or live.finished or not topped:
+            held, replayed = (
+                {at: each for at, each in vars(of).items() if at not in without} for of in (live, again)
+            )
+            assert state(replayed) == state(held), f"after step {steps}, {topped} top-ups"
+            assert state(again.setting.pricing) == state(live.setting.pricing)
+        for call in calls:
+            [delivery] = asyncio.run(live.setting.engines[call.arm.engine].complete([call]))
+            live.deliver(call.key, delivery)
+            again.deliver(call.key, delivery)
+    assert state(again.settled) == state(live.settled)
+    live.ledger.audit()
+
+
+def test_a_smaller_budget_or_other_units_are_refused_and_change_nothing(tmp_path: Path):
+    of = given("two_units", tmp_path / "run", 0.5)
+    run(of)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    tok, usd = of.budget.tok, of.budget.usd
+    assert tok is not None
+    assert usd is not None
+    for other, why in (
+        (Budget(tok=tok - 1, usd=usd), "is smaller"),
+        (Budget(tok=2 * tok, usd=usd - 1), "is smaller"),
+        (Budget(tok=2 * tok), "limits other units"),
+        (Budget(tok=2 * tok, usd=usd, ms=10**6), "limits other units"),
+    ):
+        with pytest.raises(ResumeError, match=why) as refused:
+            run(replace(of, budget=other))
+        assert "give 15000tok, 0.018usd to go on, or more of the same" in str(refused.value)
+    lock = {"journal.db-lock", "journal.db-wal", "journal.db-shm"}
+    after = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert {n: b for n, b in after.items() if n not in lock} == {
+        n: b for n, b in before.items() if n not in lock
+    }
+    assert run(of)[0].topped_up is None, "and it goes on with what it had"
+
+
+def test_another_policy_beside_a_larger_budget_is_another_run(tmp_path: Path):
+    of = given("votes", tmp_path, 0.5)
+    run(of)
+    with pytest.raises(
+        ResumeError, match="budget was 12000tok, now 24000tok; policy was priced, now uniform:2"
+    ):
+        run(replace(given("votes", tmp_path, 1.0), policy="uniform:2"))
+
+
+def test_a_run_of_the_python_api_is_topped_up_by_the_same_call(tmp_path: Path):
+    rows = [{"id": f"n{i}", "prompt": f"Ana has {i + 3} pens, finds {i}. How many?", "answer": "number"}
+            for i in range(12)]  # fmt: skip
+    asked = {"directory": tmp_path, "policy": "uniform:4"}
+    first = outlay.run(rows, budget="300tok", **asked)  # type: ignore[arg-type]
+    second = outlay.run(rows, budget="20ktok", **asked)  # type: ignore[arg-type]
+    assert first.spent.tok <= 300 < second.spent.tok <= 20_000
+    for answer in second:
+        own = answer.receipt["purchases"]
+        assert sum(line["copies"] for line in own) == 4
+        if answer.id in first:
+            had = first[answer.id].receipt["purchases"]
+            assert own[: len(had)] == had, "what was bought stands first on the receipt"
+    with pytest.raises(ResumeError, match="is smaller"):
+        outlay.run(rows, budget="300tok", **asked)  # type: ignore[arg-type]
+
+
+def test_what_the_time_had_stopped_goes_on_with_a_later_deadline(tmp_path: Path):
+    plain = job("votes", tmp_path, os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY), 0.001)
+    late = replace(plain, budget=Budget(tok=10**6, ms=60))
+    summary, _ = run(late)
+    assert summary.end == "deadline"
+    assert summary.spent.tok > 0
+    summary, answers = run(replace(late, budget=Budget(tok=10**6, ms=600_000)))
+    assert summary.topped_up is not None
+    assert summary.topped_up.prompts > 0
+    assert summary.end == "no_gain"
+    assert summary.elapsed_ms > 60, "the seconds of the first sitting count"
+    assert {answer.outcome for answer in answers} == {"answered"}
+
+
+# ── a program, a server, kill -9 ────────────────────────────────────────────────────────────────────────────
+
+CONFIG = '[[model]]\nname = "slow"\nmax_tokens = 20\n'
+PROMPTS = 30
+
+
+def command(url: str, folder: Path, budget: str, *more: str) -> "subprocess.Popen[str]":
+    program = [str(Path(sys.executable).with_name("outlay")), "run", "tasks.jsonl", "--budget", budget]
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "OUTLAY_"))}
+    return subprocess.Popen(
+        [*program, "--config", "outlay.toml", "--policy", "uniform:3", *more], cwd=folder, text=True,
+        env={**env, "OPENAI_BASE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finished(url: str, folder: Path, budget: str) -> tuple[dict[str, Any], str]:
+    with command(url, folder, budget, "--json") as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode in (0, 3), err
+    return json.loads(out), err
+
+
+def asked(log: Path) -> list[Mapping[str, Any]]:
+    events = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
+    return [event for event in events if event["event"] == "asked"]
+
+
+def rows_of(folder: Path) -> list[Mapping[str, Any]]:
+    return [json.loads(line) for line in (folder / "tasks.outlay" / "answers.jsonl").read_text().splitlines()]
+
+
+def test_a_command_topped_up_three_times_and_killed_in_between_asks_the_server_for_nothing_that_it_has(
+    tmp_path: Path,
+):
+    rows = [{"id": f"p{i}", "prompt": f"question {i}", "answer": "last_line"} for i in range(PROMPTS)]
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "outlay.toml").write_text(CONFIG)
+    log = tmp_path / "server.log"
+    with SERVER["serving"](log) as url:
+        first, _ = finished(url, tmp_path, "400tok")
+        assert first["topped_up"] is None
+        assert first["spent"]["tok"] <= 400
+        before = len(asked(log))
+        with command(url, tmp_path, "1200tok") as process:
+            while len(asked(log)) < before + 8 and process.poll() is None:
+                time.sleep(0.01)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+        second, _ = finished(url, tmp_path, "1200tok")
+        assert second["topped_up"] is None, "that had been done when it was killed"
+        assert 400 < second["spent"]["tok"] <= 1200
+        assert sorted(row["id"] for row in rows_of(tmp_path)) == sorted(row["id"] for row in rows)
+        third, err = finished(url, tmp_path, "100ktok")
+        assert "topped up from 1.20 ktok to 100.0 ktok; " in err
+        assert "that had stopped for want of budget go on" in err
+        assert third["topped_up"]["from"] == {"tok": 1200}
+        assert third["end"] == "rule_done"
+        count = len(asked(log))
+        fourth, _ = finished(url, tmp_path, "200ktok")
+        assert fourth["topped_up"] == {"from": {"tok": 100_000}, "went_on": 0}
+        with command(url, tmp_path, "300ktok") as process:
+            out, _ = process.communicate(timeout=120)
+        assert "no prompt had stopped for want of budget, so nothing more was bought" in " ".join(out.split())
+        assert len(asked(log)) == count, "the rule was carried out: nothing is bought"
+    seeds = [request["seed"] for request in asked(log)]
+    assert len(seeds) == len(set(seeds)), "no request was sent twice"
+    most = Counter[str]()
+    for request in asked(log):
+        most[request["prompt"]] += request["n"] or 1
+    again = sum(most.values()) - 3 * PROMPTS
+    assert min(most.values()) == 3
+    assert again == sum(line["copies"] for row in rows_of(tmp_path) for line in row["receipt"]["purchases"]
+                        if "under way when" in line.get("error", "")), "only what a kill left behind"  # fmt: skip
+    assert sorted(row["id"] for row in rows_of(tmp_path)) == sorted(row["id"] for row in rows)
+    done = [
+        decode(line.body)["usage"] for line in journaled(tmp_path / "tasks.outlay") if line.kind == "done"
+    ]
+    paid = sum(usage["input"] + usage["output"] for usage in done)
+    assert sum(row["cost"]["tok"] for row in rows_of(tmp_path)) == paid == third["spent"]["tok"]

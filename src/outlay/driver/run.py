@@ -479,7 +479,7 @@ async def run_job(
     *,
     told: Callable[[Answer], None] | None = None,
 ) -> tuple[Summary, tuple[Answer, ...]]:
-    """Run a job to its end, or resume it where its directory holds a journal.
+    """Run a job to its end, or resume it where its directory holds a journal; with a larger budget, top it up.
 
     Args:
         job: What to run.
@@ -493,7 +493,7 @@ async def run_job(
         them are `provisional`: the best so far of prompts that are still open.
 
     Raises:
-        ResumeError: The directory holds another run.
+        ResumeError: The directory holds another run, or had a larger budget or one in other units.
         EngineError: An engine cannot serve at all; what came back before is kept.
     """
     run = _Run(job, watch, told)

@@ -51,6 +51,8 @@ def budget_before(journal: Journal, now: Budget) -> Budget:
 
 def first_budget(journal: Journal) -> Budget | None:
     """The budget with which a run was begun that was topped up; None where it was not."""
+    if next(journal.read("topup"), None) is None:  # as usual: then no line is looked at
+        return None
     for number, line in enumerate(journal.read(), 1):
         if line.kind == "topup":
             with journal.understood(number, line):

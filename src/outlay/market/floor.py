@@ -208,6 +208,7 @@ class Floor:
 
     def reopen(self, settled: Settled) -> None:
         self.settled.remove(settled)
+        self.stopped.pop(settled.prompt.id, None)
         point = self._open(settled.prompt, self._path_again(settled.prompt.id))
         point.spent, point.lines = settled.cost, settled.lines
         self._begin(point)

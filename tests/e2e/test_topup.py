@@ -21,8 +21,10 @@ import pytest
 import outlay
 from outlay.driver import Job, Summary, answer_row
 from outlay.errors import ResumeError
+from outlay.flow import Arms, Candidate, Decision, Flow
 from outlay.journal import Journal, decode, encode
-from outlay.types import Answer, Budget
+from outlay.strategies import STRATEGIES
+from outlay.types import Answer, Budget, Prompt
 
 RESUME = runpy.run_path(str(Path(__file__).with_name("test_resume.py")), run_name="test_resume")
 job, run, state = RESUME["job"], RESUME["run"], RESUME["state"]
@@ -157,6 +159,104 @@ def test_a_replayed_market_is_in_the_same_state_as_the_one_that_was_topped_up(na
             again.deliver(call.key, delivery)
     assert state(again.settled) == state(live.settled)
     live.ledger.audit()
+
+
+def three(prompt: Prompt, arms: Arms) -> Flow:
+    """Votes; ends of its own with the third."""
+    sent = yield next(STRATEGIES["vote"][0](prompt, arms))
+    while not isinstance(sent, Decision):
+        if len(sent.draws) > 2:
+            return Candidate(sent.draws[2].answer, sent.draws[2].text)
+        sent = yield next(STRATEGIES["vote"][0](prompt, arms))
+    return sent.candidate
+
+
+def test_an_answer_that_is_settled_anew_as_the_run_is_topped_up_again_is_written(tmp_path: Path):
+    """Killed with a call back that ends its flow; its prompt had an answer before the first top-up, which counts no
+    more.
+    """
+
+    def ends(directory: str, by: float) -> Job:
+        return replace(given("votes", tmp_path / directory, by), strategy=three, policy="uniform:9")
+
+    for by in (0.2, 0.4):
+        run(ends("whole", by))
+    lines = journaled(tmp_path / "whole")
+    top = next(at for at, line in enumerate(lines) if line.kind == "topup")
+    before = {line.key for line in lines[:top] if line.kind == "answer"}
+    anew = next(
+        at for at, line in enumerate(lines)
+        if at > top and line.kind == "answer" and line.key in before
+        and decode(line.body)["receipt"]["stopped"] == "the flow ended"
+    )  # fmt: skip
+    at = max(at for at, line in enumerate(lines[:anew], 1) if line.kind == "done")
+    cut(tmp_path / "whole", tmp_path / "cut", at)
+    sound(ends("cut", 1.0), run(ends("cut", 1.0)))
+
+
+def performed(market: Any) -> None:
+    """One step."""
+    for call in market.step():
+        [delivery] = asyncio.run(market.setting.engines[call.arm.engine].complete([call]))
+        market.deliver(call.key, delivery)
+
+
+def test_what_is_held_in_shares_of_the_budget_becomes_shares_of_the_new_one():
+    market = RESUME["market"](given("checks", None, 0.5))
+    for _ in range(4):
+        performed(market)
+    market.step()
+    floor = market.floor
+    open_ = {path: (point.until, point.remaining) for path, point in floor.points.items()}
+    assert any(until > 0 for until, _ in open_.values())
+    spent, even, price = market.ledger.spent, floor.even_spent, market.setting.pricing.price
+    assert even > 0
+    assert price > 0
+    market.top_up(given("checks", None, 1.0).budget)
+    assert market.ledger.spent == spent
+    assert floor.even_spent == pytest.approx(even / 2)
+    assert not floor.parked
+    for path, point in floor.points.items():
+        assert (point.until, point.remaining) == pytest.approx((open_[path][0] * 2, open_[path][1] / 2))
+
+
+def test_whoever_waited_for_money_may_act_once_there_is_more():
+    market = RESUME["market"](given("parts", None, 0.4))
+    while not market.floor.refused:
+        performed(market)
+    waited = set(market.floor.refused)
+    market.top_up(job("parts", None).budget)
+    assert not market.floor.refused
+    assert waited <= market.floor.active.keys()
+
+
+@pytest.mark.parametrize("name", ["parts", "poor"])
+def test_what_had_stopped_is_open_again_as_if_it_never_had(name: str):
+    market = RESUME["market"](given(name, None, 0.4))
+    market.keep(keeps=True)
+    while not market.finished:
+        performed(market)
+    gave_up, settled = market.gave_up, len(market.settled)
+    assert (gave_up > 0) == (name == "parts")
+    body = market.top_up(job(name, None).budget)
+    going = [*body["again"], *body["beside"]]
+    assert len(market.settled) == settled - len(going)
+    assert market.gave_up == 0
+    assert not market.ran_into_budget
+    fresh = [point for point in market.floor.queue if not point.bought]
+    assert sum(market.floor.seen.fresh(0).values()) == len(fresh)
+    assert bool(fresh) == (name == "poor")
+
+
+def test_a_run_whose_engine_broke_its_word_buys_nothing_more_whatever_the_budget():
+    market = RESUME["market"](given("votes", None, 0.4))
+    market.keep(keeps=True)
+    while not market.finished:
+        performed(market)
+    market.floor.overdrawn_by = "small"
+    body = market.top_up(job("votes", None).budget)
+    assert (body["again"], body["beside"]) == ([], [])
+    assert market.finished
 
 
 def test_a_smaller_budget_or_other_units_are_refused_and_change_nothing(tmp_path: Path):

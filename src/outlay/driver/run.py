@@ -73,7 +73,7 @@ class _Run:
         self._over: list[asyncio.Task[list[Delivery]]] = []  # tasks that ended and were not looked at
         self._bell = asyncio.Event()
         self._sent: set[str] = set()  # by an earlier sitting
-        self._written: dict[str, str] = {}  # the outcomes of answers that were written down, by id
+        self._written: set[str] = set()  # ids of prompts whose answer stands in the journal
         self._topped_up: ToppedUp | None = None
         self._gave_up: EngineError | None = None
         self._began = time.monotonic()
@@ -95,7 +95,7 @@ class _Run:
         done = [s.prompt.id for s in self.market.settled if s.prompt.id not in again]
         if job.directory is not None:
             path = job.directory / "answers.jsonl"
-            journals.export(self.journal, path, only=self._with_twins(done))
+            journals.export(self.journal, path, only=self._with_twins(done) & self._written)
             self._out = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
         self._write_lost_answers(again)
 
@@ -118,7 +118,7 @@ class _Run:
         body = self.market.top_up(self.job.budget)
         line = JournalLine("topup", "", journals.encode(body))
         self.journal.append([line], {BUDGET: written(self.job.budget)})
-        self._reopened(body)
+        self._reopened([*body["again"], *body["beside"]])
         others = len(self.job.prompts) - len(self._with_twins(s.prompt.id for s in self.market.settled))
         going = len(self._with_twins(body["again"]))
         beside = len(self._with_twins(body["beside"]))
@@ -128,10 +128,9 @@ class _Run:
         own = set(ids)
         return own.union(twin.id for each in own for twin in self.twins.get(each, ()))
 
-    def _reopened(self, body: Mapping[str, Sequence[str]]) -> None:
+    def _reopened(self, ids: Iterable[str]) -> None:
         """The answers that these prompts had count no more."""
-        for prompt_id in self._with_twins([*body["again"], *body["beside"]]):
-            self._written.pop(prompt_id, None)
+        self._written -= self._with_twins(ids)
 
     def elapsed_ms(self) -> int:
         """Wall clock of the run, over all its sittings."""
@@ -146,7 +145,7 @@ class _Run:
         for number, line in enumerate(self.journal.read(), 1):
             with self.journal.understood(number, line):
                 if line.kind == "answer":
-                    self._written[line.key] = journals.decode(line.body)["outcome"]
+                    self._written.add(line.key)
                     continue
                 if line.kind == "sent":
                     self._sent.update(journals.decode(line.body))
@@ -162,7 +161,9 @@ class _Run:
             self._deliver(back)
             self.market.replay(line.kind, body)
             if line.kind == "topup":
-                self._reopened(body)
+                self._reopened([*body["again"], *body["beside"]])
+            elif line.kind == "step":
+                self._reopened(op[1] for op in body["ops"] if op[0] == "reopen")
         self._replayed = self.market.calls_made - len(self.market.flight) + len(back)
 
     def _deliver(self, back: dict[str, Delivery]) -> None:
@@ -191,15 +192,13 @@ class _Run:
 
     def _write_lost_answers(self, again: Collection[str]) -> None:
         """Answers whose prompts settled just before a crash, and those of the sittings before for the caller."""
-        had = self._written
         self.market.lines.clear()
         for settled in self.market.settled:
             rows = self._answers_of(settled)
             if rows[0].id in again:
                 continue
             self._count(rows)
-            self._record([row for row in rows if had.get(row.id) in (None, "failed")
-                          and had.get(row.id) != row.outcome], [])  # fmt: skip
+            self._record([row for row in rows if row.id not in self._written], [])
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────────
 

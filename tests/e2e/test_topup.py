@@ -246,6 +246,8 @@ def test_what_had_stopped_is_open_again_as_if_it_never_had(name: str):
     fresh = [point for point in market.floor.queue if not point.bought]
     assert sum(market.floor.seen.fresh(0).values()) == len(fresh)
     assert bool(fresh) == (name == "poor")
+    drawn = [bool(point.draw_rows) for point in list(market.floor.queue)[: len(body["again"])]]
+    assert drawn == sorted(drawn), "who has no answer comes first"
 
 
 def test_a_run_whose_engine_broke_its_word_buys_nothing_more_whatever_the_budget():

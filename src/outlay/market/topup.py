@@ -9,14 +9,16 @@ from outlay.types import Budget
 
 
 def going_on(floor: Floor) -> tuple[list[str], list[str]]:
-    """The ids of the prompts that a larger budget lets go on, in the order of the prompts: those that had wanted more,
-    and where there are any also those on which nothing was worth any price, since what the others teach may change
-    that. An engine that broke its own worst case ends the buying whatever the budget.
+    """The ids of the prompts that a larger budget lets go on: those that had wanted more, and where there are any also
+    those on which nothing was worth any price, since what the others teach may change that. In the order of the
+    prompts, those without any answer first: a rule buys in this order. An engine that broke its own worst case ends
+    the buying whatever the budget.
     """
     kept = {} if floor.overdrawn_by else floor.stopped
     wanted = {prompt_id for prompt_id, each in kept.items() if each.wanted}
     others = kept.keys() - wanted if wanted else set[str]()
-    ids = [prompt.id for prompt in floor.prompts]
+    ids = [prompt.id for prompt in floor.prompts if prompt.id in kept]
+    ids.sort(key=lambda prompt_id: bool(kept[prompt_id].point.draw_rows))
     return [each for each in ids if each in wanted], [each for each in ids if each in others]
 
 

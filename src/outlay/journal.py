@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple, final
 import msgspec
 
 from outlay.errors import ResumeError
+from outlay.types import NOTHING
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -32,7 +33,7 @@ decode = msgspec.json.Decoder().decode
 
 
 class JournalLine(NamedTuple):
-    """`kind` is `step`, `sent`, `learn`, `done` or `answer`; `key` that of a call or prompt; `body` JSON."""
+    """`kind` is `step`, `sent`, `learn`, `done`, `answer` or `topup`; `key` that of a call or prompt; `body` JSON."""
 
     kind: str
     key: str
@@ -66,10 +67,11 @@ class Journal:
                 "or give another directory with -o to start anew"
             ) from None
 
-    def identify(self, fingerprint: Mapping[str, str]) -> bool:
+    def identify(self, fingerprint: Mapping[str, str], apart: str = "") -> bool:
         """Bind the journal to a run, and to this process until it is closed; True where it already holds a run.
 
-        A journal of a run that has sent nothing yet holds nothing that could be lost, and is begun anew.
+        A journal of a run that has sent nothing yet holds nothing that could be lost, and is begun anew. If nothing
+        but the part `apart` differs, it stays as it is, and whoever asks for it looks at it (`part`).
 
         Raises:
             ResumeError: It holds another run, and what differs; or another process is at work on it.
@@ -88,7 +90,7 @@ class Journal:
         changed = sorted(
             key for key in {*known, *fingerprint} - {ENDPOINTS} if known.get(key) != fingerprint.get(key)
         )
-        if changed:
+        if changed not in ([], [apart]):
             what = "; ".join(
                 f"{key} was {_short(known.get(key))}, now {_short(fingerprint.get(key))}" for key in changed
             )
@@ -118,15 +120,24 @@ class Journal:
             ) from None
         self._lock = lock
 
-    def append(self, lines: Iterable[JournalLine]) -> None:
-        """Append all in one transaction."""
+    def part(self, key: str) -> str:
+        """One part of the fingerprint that it is bound to."""
+        with self._told():
+            ((value,),) = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(value)
+
+    def append(self, lines: Iterable[JournalLine], now: Mapping[str, str] = NOTHING) -> None:
+        """Append all in one transaction; `now` are parts of the fingerprint that change with it."""
         rows = list(lines)
-        if not rows:
+        if not (rows or now):
             return
         with self._told():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._db.executemany("INSERT INTO lines (kind, key, body) VALUES (?, ?, ?)", rows)
+                self._db.executemany(
+                    "UPDATE meta SET value = ? WHERE key = ?", [(v, k) for k, v in now.items()]
+                )
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:  # a full disk may have ended it already
@@ -139,6 +150,18 @@ class Journal:
         with self._told():
             for row in self._db.execute(f"SELECT kind, key, body FROM lines{where} ORDER BY seq", values):
                 yield JournalLine(*row)
+
+    @contextmanager
+    def understood(self, number: int, line: JournalLine) -> Iterator[None]:
+        """While a line is read: what is wrong with it, in our words."""
+        try:
+            yield
+        except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, ResumeError) as error:
+            raise ResumeError(
+                f"{self.path}: line {number}, {line.kind} {line.key!r}, is damaged ({error}); what it settled is not "
+                "known, so the run cannot go on; its answers so far are in answers.jsonl, and another directory with "
+                "-o starts anew"
+            ) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -158,9 +181,9 @@ def private(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def export(journal: Journal, answers: Path, without: Collection[str] = ()) -> int:
-    """Write the answer rows of a journal to a file, replacing it whole, less those of the prompts in `without`; the
-    last row of a prompt counts. Returns how many.
+def export(journal: Journal, answers: Path, only: Collection[str] | None = None) -> int:
+    """Write the answer rows of a journal to a file, replacing it whole, or `only` those of some prompts; the last row
+    of a prompt counts. Returns how many.
     """
     last = {line.key: place for place, line in enumerate(journal.read("answer"))}
     part = answers.with_suffix(".part")
@@ -168,7 +191,7 @@ def export(journal: Journal, answers: Path, without: Collection[str] = ()) -> in
     count = 0
     with part.open("wb") as out:
         for place, line in enumerate(journal.read("answer")):
-            if last[line.key] == place and line.key not in without:
+            if last[line.key] == place and (only is None or line.key in only):
                 out.write(line.body + b"\n")
                 count += 1
     part.replace(answers)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -57,6 +58,21 @@ def test_a_price_stays_finite_and_is_never_negative(name: str, budget: Budget, t
         pricing.update(each)
         pricing.weigh(each)
         assert 0 <= pricing.price < math.inf
+
+
+@every_pricing
+@settings(max_examples=40)
+@given(budgets, st.lists(forecasts(), max_size=4), st.integers(1, 9), st.integers(0, 10**6))
+def test_a_top_up_says_which_part_of_the_new_budget_the_old_one_is(
+    name: str, budget: Budget, told: list[Forecast], by: int, amount: int
+):
+    whole = Budget(*(None if limit is None else max(limit, 1) for limit in astuple(budget)))
+    pricing, cost = moved(name, whole, told), Cost(amount, amount, amount, amount)
+    pricing.restore(MAKES[name](whole).state())
+    before = pricing.share(cost)
+    part = pricing.top_up(Budget(*(None if limit is None else by * limit for limit in astuple(whole))))
+    assert pricing.share(cost) == pytest.approx(before * part)
+    assert 0 <= pricing.price < math.inf
 
 
 @every_pricing

@@ -135,6 +135,7 @@ GIVEN = {
     *("arms", "flow", "kind", "_kinds", "prompt", "prompts", "setting", "_setting"),
     *("evidence", "offers", "pattern"),  # follow from what came back, which both are told
     *("lines", "ops", "new", "_named"),  # on their way out
+    "stopped",  # flows; what goes on is compared
 }
 LONG = {"settled", "_records"}
 """Of the market: points that are mostly done; compared once, at the end."""

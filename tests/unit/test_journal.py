@@ -139,6 +139,30 @@ def test_another_run_is_refused_with_what_changed_and_what_to_do(
     journal.close()
 
 
+def test_a_part_that_may_differ_stays_until_it_changes_with_a_line(tmp_path: Path):
+    journal = Journal(tmp_path / "journal.db")
+    journal.identify(RUN)
+    journal.append(lines(1))
+    assert journal.identify({**RUN, "budget": "200 tok"}, apart="budget")
+    assert journal.part("budget") == "100 tok"
+    with pytest.raises(ResumeError, match="budget was 100 tok, now 200 tok; input was abc, now def"):
+        journal.identify({**RUN, "budget": "200 tok", "input": "def"}, apart="budget")
+    with pytest.raises(ResumeError, match="cannot be used"):
+        journal.append([JournalLine("topup", "", None)], {"budget": "200 tok"})  # type: ignore[arg-type]
+    assert journal.part("budget") == "100 tok", "one commit, all or nothing"
+    journal.append(lines(1, "topup"), {"budget": "200 tok"})
+    assert journal.part("budget") == "200 tok"
+    journal.close()
+
+
+def test_an_export_can_leave_out_whose_answers_no_longer_count(tmp_path: Path):
+    journal = Journal(tmp_path / "journal.db")
+    journal.append(JournalLine("answer", name, encode(name)) for name in "abca")
+    assert export(journal, tmp_path / "answers.jsonl", only={"a", "c"}) == 2
+    assert (tmp_path / "answers.jsonl").read_bytes() == b'"c"\n"a"\n'
+    journal.close()
+
+
 def test_an_export_rebuilds_the_answers_byte_for_byte(tmp_path: Path):
     rows = [encode({"id": f"é{number}", "text": "a\nb", "x": 0.1 * number}) for number in range(30)]
     journal = Journal(tmp_path / "journal.db")

@@ -62,8 +62,8 @@ def run(
         holdout: On this share of the prompts, `"5%"` or `0.05`, the dearest model is asked beside the run, and
             `Result.held_out` says how often the run answers the same, and at what part of the cost. At most twice that
             share of the budget goes there.
-        directory: Where the run lives; the same call with the same directory goes on where it was stopped.
-            None keeps it in memory.
+        directory: Where the run lives; the same call with the same directory goes on where it was stopped, and with a
+            larger budget of the same units also where it ended for want of it. None keeps it in memory.
         on_crash: What becomes of calls to an endpoint, or to an engine that is not in lockstep, that were under way
             when a run in a directory was killed: `"charge"` them at the most that they could cost, or `"release"` them
             where nobody bills them, as at a server of your own.
@@ -72,7 +72,7 @@ def run(
     Raises:
         UsageError: Something is missing or means nothing; says what to write.
         CheckError: The check cannot be used, or `same` raised something.
-        ResumeError: The directory holds another run.
+        ResumeError: The directory holds another run, or had a larger budget or one in other units.
         UpstreamError: The endpoint cannot serve at all.
     """
     job = job_from(

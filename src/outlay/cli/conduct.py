@@ -132,8 +132,9 @@ def next_commands(prepared: Prepared, ended: Ended) -> Iterator[tuple[str, str]]
     if ended.answers:
         dearest = max(ended.answers, key=lambda answer: answer.cost.tok)
         yield "look", f"outlay receipt {dearest.id} -o {prepared.directory}"
-    if ended.summary.outcomes.get("out_of_budget"):
-        yield "more", "the same command with a larger --budget and another -o"
+    short = ("spent", "too_little_left", "deadline")
+    if ended.summary.outcomes.get("out_of_budget") or ended.summary.end in short:
+        yield "more", "the same command with a larger --budget goes on from here"
 
 
 def exit_code(summary: "Summary", *, refused: int) -> int:

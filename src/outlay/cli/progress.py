@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, final
 from outlay.config import amount_of, show_amount
 
 if TYPE_CHECKING:
-    from outlay.driver import Progress
+    from outlay.driver import Progress, ToppedUp
+    from outlay.types import Budget
 
 EVERY_S = 5.0
 """Between two plain lines."""
@@ -35,8 +36,12 @@ class Lines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._next = clock, clock() + EVERY_S
+        self._said = False
 
     def __call__(self, progress: "Progress") -> None:
+        if progress.topped_up is not None and not self._said:
+            print(topped_up(progress.topped_up, progress.budget), file=sys.stderr, flush=True)
+            self._said = True
         now = self._clock()
         if now >= self._next:
             self._next = now + EVERY_S
@@ -49,6 +54,22 @@ def sentence(progress: "Progress") -> str:
     if progress.replayed:
         parts.append(f"{progress.replayed:,} calls from before")
     return ", ".join(filter(None, [*parts, left(progress)]))
+
+
+def topped_up(top_up: "ToppedUp", now: "Budget") -> str:
+    """What a larger budget does, in a sentence without its point."""
+    grew = " and ".join(
+        f"from {show_amount(unit, before)} to {show_amount(unit, now.limits()[unit])}"
+        for unit, before in top_up.before.limits().items()
+        if now.limits()[unit] > before
+    )
+    if top_up.prompts:
+        one = top_up.prompts == 1
+        number = "1 prompt" if one else f"{top_up.prompts:,} prompts"
+        return f"topped up {grew}; {number} that had stopped for want of budget {'goes' if one else 'go'} on"
+    if top_up.others:
+        return f"topped up {grew}; no prompt had stopped for want of budget yet"
+    return f"topped up {grew}; no prompt had stopped for want of budget, so nothing more was bought"
 
 
 def done(progress: "Progress") -> str:
@@ -124,10 +145,13 @@ def _live() -> Iterator[Watch]:
     )
     with Bar(*columns, console=err(), transient=True, refresh_per_second=8) as bar:
         task = bar.add_task("", total=1.0, done="starting", spent="", rest="")
-        last = 0.0
+        last, said = 0.0, False
 
         def watch(progress: "Progress") -> None:
-            nonlocal last
+            nonlocal last, said
+            if progress.topped_up is not None and not said:
+                bar.console.print(topped_up(progress.topped_up, progress.budget), highlight=False)
+                said = True
             now = time.monotonic()
             if now - last < 0.1:
                 return

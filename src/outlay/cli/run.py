@@ -8,8 +8,8 @@ HELP = "answer prompts within a budget"
 USAGE = "FILE --budget AMOUNT [options]"
 ABOUT = """\
 Answer the prompts of a file within a budget. Progress is shown while it runs; the same command
-goes on where it was stopped, and pays for nothing twice. Ctrl-C lets calls under way finish; a
-second one stops at once."""
+goes on where it was stopped, and pays for nothing twice; with a larger budget, prompts that had
+stopped for want of it get more. Ctrl-C lets calls under way finish; a second one stops at once."""
 EXAMPLES = """\
 examples:
   outlay run tasks.jsonl --budget 40ktok                               the model in the package

@@ -8,11 +8,12 @@ from rich.console import Group, RenderableType
 
 from outlay.api.result import beside
 from outlay.cli.console import count, escape, facts, table
+from outlay.cli.progress import topped_up
 from outlay.config import amount_of, show_amount
 from outlay.types import NANO, Budget, Cost
 
 if TYPE_CHECKING:
-    from outlay.driver import Compared, Line, Summary
+    from outlay.driver import Compared, Line, Summary, ToppedUp
     from outlay.errors import InputError
     from outlay.study.grade import Grades
 
@@ -60,6 +61,8 @@ def _facts(
         )
     if summary.resumed:
         rows.append(("resumed", "went on from where it was; nothing was bought twice"))
+    if summary.topped_up is not None:
+        rows.append(("", topped_up(summary.topped_up, summary.budget)))
     if summary.compared is not None:
         rows.append(("held out", escape(beside(summary.compared))))
     rows.append(("ended", escape(summary.end_sentence)))
@@ -173,6 +176,7 @@ def as_json(
         "end_sentence": summary.end_sentence,
         "gave_up": summary.gave_up,
         "resumed": summary.resumed,
+        "topped_up": None if summary.topped_up is None else _top_up_row(summary.topped_up),
         "bought": [
             {"kind": x.kind, "from": x.arm, "times": x.purchases, "copies": x.copies, "cost": x.cost.row()}
             for x in summary.lines
@@ -192,6 +196,10 @@ def _answers(directory: Path) -> Path:
 def _budget(budget: Budget) -> dict[str, float]:
     scale = {"usd": NANO, "s": 1000}
     return {unit: limit / scale[unit] if unit in scale else limit for unit, limit in budget.limits().items()}
+
+
+def _top_up_row(top_up: "ToppedUp") -> dict[str, Any]:
+    return {"from": _budget(top_up.before), "went_on": top_up.prompts}
 
 
 def _beside_row(compared: "Compared") -> dict[str, Any]:

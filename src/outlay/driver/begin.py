@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from outlay.beliefs import Prior
 from outlay.config import model_name
 from outlay.driver.job import Job
+from outlay.driver.topup import BUDGET, written
 from outlay.errors import BudgetError, UnknownName
 from outlay.flow import Start
 from outlay.journal import ENDPOINTS, noted
@@ -18,7 +18,7 @@ from outlay.market.identity import places
 from outlay.policies import policy as named_policy
 from outlay.pricing import Clearing, Fixed, Pricing
 from outlay.strategies import STRATEGIES
-from outlay.types import NANO, Prompt
+from outlay.types import Prompt
 
 VERSION = "2"
 """Of what the journal means; a change of it refuses to resume older runs."""
@@ -48,12 +48,6 @@ def _short(thing: object) -> str:
     return hashlib.sha256(repr(thing).encode()).hexdigest()[:16]
 
 
-def _exactly(unit: str, limit: int) -> str:
-    """A limit as its user writes it, to the last unit: two budgets are never taken for one."""
-    scale = {"usd": NANO, "s": 1000}.get(unit, 1)
-    return f"{Decimal(limit) / scale:f}{unit}"
-
-
 def fingerprint(job: Job) -> dict[str, str]:
     """What makes two runs the same run."""
     rows = [(p.id, p.messages, p.answer, sorted(p.metadata.items()), p.worth) for p in job.prompts]
@@ -66,7 +60,7 @@ def fingerprint(job: Job) -> dict[str, str]:
         if isinstance(job.strategy, str)
         else f"{getattr(job.strategy, '__name__', 'a strategy')} (own)",
         "policy": job.policy,
-        "budget": ", ".join(_exactly(unit, limit) for unit, limit in job.budget.limits().items()),
+        BUDGET: written(job.budget),
         "seed": str(job.seed),
         "price": str(job.price),
         "files of checks": job.check_files,

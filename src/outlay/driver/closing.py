@@ -71,7 +71,7 @@ def _under_way(market: Market, sent: Collection[str]) -> str:
     holds = [market.held_for(key) for key in sent]
     held = ", ".join(
         show_amount(unit, amount)
-        for unit in market.setting.budget.limits()
+        for unit in market.ledger.budget.limits()
         if unit != "s" and (amount := sum(getattr(hold, unit) for hold in holds))
     )
     most = f", up to {held}" if held else ""

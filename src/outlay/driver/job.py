@@ -59,8 +59,23 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class ToppedUp:
+    """A run that goes on with a larger budget.
+
+    Attributes:
+        before: What the budget was.
+        prompts: How many had ended for want of it, and go on.
+        others: How many were open or not begun.
+    """
+
+    before: Budget
+    prompts: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands."""
+    """Where a run stands; `topped_up` where this sitting was given a larger budget."""
 
     prompts: int
     settled: int
@@ -73,6 +88,7 @@ class Progress:
     budget: Budget
     elapsed_ms: int
     replayed: int
+    topped_up: ToppedUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +136,7 @@ class Summary:
     """How a run ended. `end` is `spent`, `no_gain`, `rule_done`, `too_little_left`, `deadline`, `interrupted` or
     `overdrawn`; `checked` whether any check looked at the answers, without which the mean confidence is unchecked;
     `compared` how the held-out share fared beside the dearest model, None without one; `troubles` who failed, how
-    often, and what the first failure said.
+    often, and what the first failure said; `topped_up` where this sitting was given a larger budget.
     """
 
     prompts: int
@@ -140,3 +156,4 @@ class Summary:
     directory: Path | None
     troubles: tuple[str, ...] = ()
     compared: Compared | None = None
+    topped_up: ToppedUp | None = None

@@ -12,8 +12,9 @@ import asyncio
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import BinaryIO, final
 
@@ -23,14 +24,15 @@ from outlay import journal as journals
 from outlay.driver.begin import distinct, fingerprint, setting
 from outlay.driver.closing import checked, compared, ending, totals, troubles
 from outlay.driver.garbage import seldom_collecting
-from outlay.driver.job import Job, Progress, Summary
+from outlay.driver.job import Job, Progress, Summary, ToppedUp
 from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
 from outlay.driver.sound import looked_at
+from outlay.driver.topup import BUDGET, budget_before, first_budget, written
 from outlay.engines.base import Engine
 from outlay.errors import EngineError, ResumeError
 from outlay.journal import Journal, JournalLine
 from outlay.market import Market, Settled
-from outlay.types import Answer, Call, Cost, Delivery, Usage
+from outlay.types import Answer, Budget, Call, Cost, Delivery, Usage
 
 GRACE_MS = 1000
 """How long after the deadline calls under way are still waited for."""
@@ -71,6 +73,8 @@ class _Run:
         self._over: list[asyncio.Task[list[Delivery]]] = []  # tasks that ended and were not looked at
         self._bell = asyncio.Event()
         self._sent: set[str] = set()  # by an earlier sitting
+        self._written: set[str] = set()  # ids of prompts whose answer stands in the journal
+        self._topped_up: ToppedUp | None = None
         self._gave_up: EngineError | None = None
         self._began = time.monotonic()
         self._before_ms = 0
@@ -83,17 +87,50 @@ class _Run:
     def _begin(self) -> None:
         """Take the directory, and go to where its journal ends."""
         job = self.job
-        self.resumed = self.journal.identify(fingerprint(job))
+        self.resumed = self.journal.identify(fingerprint(job), apart=BUDGET)
         again: Collection[str] = ()
         if self.resumed:
-            self._replay()
-            self._settle_killed()
+            self._repeat()
             again = self.market.ask_again([s for s in self.market.settled if outcome_of(s) == "failed"])
+        done = [s.prompt.id for s in self.market.settled if s.prompt.id not in again]
         if job.directory is not None:
             path = job.directory / "answers.jsonl"
-            journals.export(self.journal, path, without=again)
+            journals.export(self.journal, path, only=self._with_twins(done) & self._written)
             self._out = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
         self._write_lost_answers(again)
+
+    def _repeat(self) -> None:
+        """Be where the sittings before were, with the budget of this one."""
+        budget = budget_before(self.journal, self.job.budget)
+        first = first_budget(self.journal) or budget
+        if first != self.job.budget:
+            self.market = Market(setting(replace(self.job, budget=first)), self.market.prompts)
+        self.market.keep(keeps=first != self.job.budget)
+        self._replay()
+        self._settle_killed()
+        if budget != self.job.budget:
+            self._top_up(budget)
+        self.market.keep(keeps=False)
+
+    def _top_up(self, before: Budget) -> None:
+        """Write the larger budget down, and let what the smaller one had stopped go on."""
+        self._deliver(self._back)  # as it is when this is read again
+        body = self.market.top_up(self.job.budget)
+        line = JournalLine("topup", "", journals.encode(body))
+        self.journal.append([line], {BUDGET: written(self.job.budget)})
+        self._reopened([*body["again"], *body["beside"]])
+        others = len(self.job.prompts) - len(self._with_twins(s.prompt.id for s in self.market.settled))
+        going = len(self._with_twins(body["again"]))
+        beside = len(self._with_twins(body["beside"]))
+        self._topped_up = ToppedUp(before, going, others - going - beside)
+
+    def _with_twins(self, ids: Iterable[str]) -> set[str]:
+        own = set(ids)
+        return own.union(twin.id for each in own for twin in self.twins.get(each, ()))
+
+    def _reopened(self, ids: Iterable[str]) -> None:
+        """The answers that these prompts had count no more."""
+        self._written -= self._with_twins(ids)
 
     def elapsed_ms(self) -> int:
         """Wall clock of the run, over all its sittings."""
@@ -106,9 +143,10 @@ class _Run:
         back = self._back
         seen: set[str] = set()
         for number, line in enumerate(self.journal.read(), 1):
-            if line.kind == "answer":
-                continue
-            with self._understood(number, line):
+            with self.journal.understood(number, line):
+                if line.kind == "answer":
+                    self._written.add(line.key)
+                    continue
                 if line.kind == "sent":
                     self._sent.update(journals.decode(line.body))
                     continue
@@ -122,18 +160,11 @@ class _Run:
                 self._before_ms = max(self._before_ms, body.get("ms", 0))
             self._deliver(back)
             self.market.replay(line.kind, body)
+            if line.kind == "topup":
+                self._reopened([*body["again"], *body["beside"]])
+            elif line.kind == "step":
+                self._reopened(op[1] for op in body["ops"] if op[0] == "reopen")
         self._replayed = self.market.calls_made - len(self.market.flight) + len(back)
-
-    @contextmanager
-    def _understood(self, number: int, line: JournalLine) -> Iterator[None]:
-        try:
-            yield
-        except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, ResumeError) as error:
-            raise ResumeError(
-                f"{self.journal.path}: line {number}, {line.kind} {line.key!r}, is damaged ({error}); what it settled "
-                "is not known, so the run cannot go on; its answers so far are in answers.jsonl, and another "
-                "directory with -o starts anew"
-            ) from None
 
     def _deliver(self, back: dict[str, Delivery]) -> None:
         """In the order of dispatch. What is back was sent long ago: it stands near the front of all that is bought."""
@@ -161,19 +192,13 @@ class _Run:
 
     def _write_lost_answers(self, again: Collection[str]) -> None:
         """Answers whose prompts settled just before a crash, and those of the sittings before for the caller."""
-        written = {}
-        if self.resumed:
-            written = {
-                line.key: journals.decode(line.body)["outcome"] for line in self.journal.read("answer")
-            }
         self.market.lines.clear()
         for settled in self.market.settled:
             rows = self._answers_of(settled)
             if rows[0].id in again:
                 continue
             self._count(rows)
-            self._record([row for row in rows if written.get(row.id) in (None, "failed")
-                          and written.get(row.id) != row.outcome], [])  # fmt: skip
+            self._record([row for row in rows if row.id not in self._written], [])
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────────
 
@@ -402,6 +427,7 @@ class _Run:
                 self.job.budget,
                 self.elapsed_ms(),
                 self._replayed,
+                self._topped_up,
             )
         )
 
@@ -430,7 +456,7 @@ class _Run:
             totals(market), sum(given) / len(given) if given else 0.0,
             checked(market, job), market.ledger.overdraft, market.gave_up,
             sum(len(twins) for twins in self.twins.values()), self.resumed, job.directory, troubles(market),
-            compared(market, job),
+            compared(market, job), self._topped_up,
         )  # fmt: skip
 
 
@@ -450,7 +476,7 @@ async def run_job(
     *,
     told: Callable[[Answer], None] | None = None,
 ) -> tuple[Summary, tuple[Answer, ...]]:
-    """Run a job to its end, or resume it where its directory holds a journal.
+    """Run a job to its end, or resume it where its directory holds a journal; with a larger budget, top it up.
 
     Args:
         job: What to run.
@@ -464,7 +490,7 @@ async def run_job(
         them are `provisional`: the best so far of prompts that are still open.
 
     Raises:
-        ResumeError: The directory holds another run.
+        ResumeError: The directory holds another run, or had a larger budget or one in other units.
         EngineError: An engine cannot serve at all; what came back before is kept.
     """
     run = _Run(job, watch, told)

@@ -54,6 +54,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def top_up(self, budget: Budget) -> None:
+        """Have a larger budget from now on, in the same units: the difference is free to reserve."""
+        ...
+
     def release(self, key: str) -> None:
         """End the hold of `key`, or of a chain, with nothing spent."""
         ...

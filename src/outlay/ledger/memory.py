@@ -57,14 +57,19 @@ class MemoryLedger:
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
-        limits = budget.limits()
-        self._caps: _Vector = tuple(limits.get(unit, UNLIMITED) for unit in ACCOUNTS)  # type: ignore[assignment]
+        self._caps = self._caps_of(budget)
         self._left = self._caps
         self._held = _ZERO
         self._spent = _ZERO
         self._overdraft = _ZERO
         self._holds: dict[str, _Hold] = {}
         self._chains: dict[str, _Hold] = {}
+
+    @staticmethod
+    def _caps_of(budget: Budget) -> _Vector:
+        limits = budget.limits()
+        tok, outtok, usd = (limits.get(unit, UNLIMITED) for unit in ACCOUNTS)
+        return tok, outtok, usd
 
     left = property(lambda self: _cost(self._left))
     held = property(lambda self: _cost(self._held))
@@ -151,6 +156,18 @@ class MemoryLedger:
         self._give(_sub(held.amount, within), held._replace(lent=_upper(_sub(held.lent, within), _ZERO)))
         self.check()
         return _cost(over)
+
+    def top_up(self, budget: Budget) -> None:
+        """See the contract."""
+        assert budget.limits().keys() == self.budget.limits().keys(), "a top-up keeps the units"
+        caps = self._caps_of(budget)
+        assert all(new >= old for new, old in zip(caps, self._caps, strict=True)), (
+            "a top-up takes nothing away"
+        )
+        self.budget = budget
+        self._left = _add(self._left, _sub(caps, self._caps))
+        self._caps = caps
+        self.check()
 
     def release(self, key: str) -> None:
         """See the contract."""

@@ -11,7 +11,7 @@ from outlay.flow import Offer
 from outlay.market.identity import is_held_out, seed_of
 from outlay.market.point import Hidden, Point
 from outlay.market.setting import Beside, Setting, Settled
-from outlay.types import FREE, Arm, Ask, Call, Cost, Prompt
+from outlay.types import FREE, Arm, Ask, Budget, Call, Cost, Prompt
 
 BUDGET = 2.0
 """At most so many times the held-out share of prompts is the share of the budget that goes there."""
@@ -29,12 +29,17 @@ class HoldOut:
         self.rows: list[Beside] = []
         self._share, self._seed = setting.holdout, setting.seed
         self._arm = dearest(setting)
-        self._most = [
-            ("ms" if unit == "s" else unit, BUDGET * setting.holdout * limit)
-            for unit, limit in setting.budget.limits().items()
-        ]
+        self._most: list[tuple[str, float]] = []
+        self.top_up(setting.budget)
         self._taken = FREE
         self._under_way: dict[str, Cost] = {}
+
+    def top_up(self, budget: Budget) -> None:
+        """So much is the budget from now on."""
+        self._most = [
+            ("ms" if unit == "s" else unit, BUDGET * self._share * limit)
+            for unit, limit in budget.limits().items()
+        ]
 
     def takes(self, point: Point) -> bool:
         """Whether a prompt is held out: its answers must be such that two can be the same."""

@@ -1,15 +1,15 @@
 """What may be done in the market, and its state: prompts are opened, something is bought and held for, what comes back
 is settled and is new evidence, a prompt waits or ends.
 
-Each operation that was decided (open, reopen, compare, without, probe, buy, behind, idle, reveal, end, wake, retry)
-leaves a line in `ops`, which the journal holds before its calls are sent. `Market` decides, `replay` repeats: both
-through here.
+Each operation that was decided (open, reopen, go_on, compare, without, probe, buy, behind, idle, reveal, end, wake,
+retry) leaves a line in `ops`, which the journal holds before its calls are sent. `Market` decides, `replay` repeats:
+both through here.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
@@ -26,7 +26,7 @@ from outlay.market.beside import HoldOut
 from outlay.market.clock import Clock
 from outlay.market.experience import Experience
 from outlay.market.identity import EVEN_SHARE, class_of, is_even, seed_of
-from outlay.market.point import Hidden, Point
+from outlay.market.point import Hidden, Point, Stopped
 from outlay.market.purchase import (
     MESSAGE,
     Holds,
@@ -45,6 +45,7 @@ EVEN_FROM = 100
 """Prompts from which on a part of them is bought evenly."""
 DEADLINE = "the deadline"
 NO_MONEY = "the budget"
+NOT_WORTH = "no offer is worth its price"
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 STOPPED = "the run was stopped; this is the best so far"
 LOWEST = 1e-6
@@ -80,6 +81,9 @@ class Floor:
         self.roots = 0
         self.calls_made = 0
         self.gave_up = 0
+        self.keeps = False  # whether prompts that end for want of budget are kept, since a top-up is to come
+        self.stopped: dict[str, Stopped] = {}  # those, by prompt id
+        self.queue: deque[Point] = deque()  # those that go on, when there is room
         self.overdrawn_by = ""
         self.ran_into_budget = False
         self.elapsed = 0  # milliseconds, at the last step
@@ -220,6 +224,7 @@ class Floor:
 
     def reopen(self, settled: Settled) -> None:
         self.settled.remove(settled)
+        self.stopped.pop(settled.prompt.id, None)
         point = self._open(settled.prompt, self._path_again(settled.prompt.id))
         point.spent, point.lines = settled.cost, settled.lines
         self._begin(point)
@@ -330,7 +335,7 @@ class Floor:
 
     def too_late(self, point: Point, offer: Offer, elapsed_ms: int, beside: int) -> bool:
         """Whether a call that is sent now, as one of so many of its engine, is not expected back by the deadline."""
-        limit = self.setting.budget.ms
+        limit = self.ledger.budget.ms
         if limit is None or not isinstance(offer.do, Call):
             return False
         slot = self.appraisal.slot(offer.kind, offer.arm)
@@ -449,8 +454,33 @@ class Floor:
         self.ran_into_budget |= reason in (GAVE_UP, NO_MONEY)
         candidate = point.answer_of(point.leader) if point.leader >= 0 else None
         belief = point.best if candidate is not None else 0.0
-        point.advance(Decision(candidate, belief, reason))
+        if self.keeps and self._may_go_on(point, reason):
+            assert point.flow is not None
+            wanted = reason != NOT_WORTH or point.until > 0
+            self.stopped[point.prompt.id] = Stopped(point, point.flow, point.offers, reason, wanted)
+        else:
+            point.advance(Decision(candidate, belief, reason))
         self._close(point, candidate, belief, reason)
+
+    def _may_go_on(self, point: Point, reason: str) -> bool:
+        """Whether a larger budget might buy more here; what failed and has no answer is asked anew instead."""
+        if point.parent is not None:
+            return False
+        if reason in (NO_MONEY, GAVE_UP, DEADLINE):
+            return True
+        priced = self.setting.policy.priced and self.setting.pricing.falls
+        return reason == NOT_WORTH and priced and bool(point.draw_rows or not point.failed)
+
+    def go_on(self) -> None:
+        """Prompts that had ended for want of budget, as many as may be open."""
+        while self.queue and self.roots < self.setting.open_points:
+            self.ops.append(["go_on", self.queue[0].path])
+            self.go_on_next()
+
+    def go_on_next(self) -> None:
+        point = self.queue.popleft()
+        self.roots += 1
+        self.points[point.path] = self.active[point.path] = point
 
     def _close(self, point: Point, candidate: Candidate | None, belief: float, reason: str) -> None:
         self._release_chain(point)
@@ -646,6 +676,10 @@ class Floor:
 
     def learned(self) -> None:
         self.seen.learned()
+        self.renew()
+
+    def renew(self) -> None:
+        """Costs or parameters are new: everything is appraised again, and whoever waits is valued again."""
         self.appraisal.learned()
         self._look_back()
         parked = list(self.parked.values())
@@ -655,7 +689,7 @@ class Floor:
 
     def _look_back(self) -> None:
         """What was learned changes the belief in parts that were decided before."""
-        whole = [point for point in self.points.values() if point.parts]
+        whole = [point for point in (*self.points.values(), *self.queue) if point.parts]
         parts = [part for point in whole for part in point.parts]
         if not parts:
             return
@@ -675,7 +709,8 @@ class Floor:
     def provisional(self) -> list[Settled]:
         """The best so far of prompts that are open, once nothing more is bought in this sitting."""
         rows = []
-        for point in [point for point in self.points.values() if point.parent is None and point.draw_rows]:
+        own = [*self.queue, *(point for point in self.points.values() if point.parent is None)]
+        for point in [point for point in own if point.draw_rows]:
             self.refresh(point)
             candidate = point.answer_of(point.leader) if point.leader >= 0 else None
             if candidate is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import islice
 from typing import Any, final
 
@@ -20,16 +20,17 @@ import numpy as np
 from outlay.batch import Batch, OfferRow, Valuation, pack
 from outlay.flow import Offer
 from outlay.market.appraisal import capped
-from outlay.market.floor import DEADLINE, GAVE_UP, NO_MONEY, Floor
+from outlay.market.floor import DEADLINE, GAVE_UP, NO_MONEY, NOT_WORTH, Floor
 from outlay.market.identity import places
 from outlay.market.point import Point, Wanted
 from outlay.market.purchase import home_of
 from outlay.market.replay import replay
 from outlay.market.setting import Beside, Setting, Settled
+from outlay.market.topup import going_on, top_up
 from outlay.policies import View
 from outlay.policies.base import Choice
 from outlay.pricing import Forecast
-from outlay.types import Call, Cost, Delivery, Prompt
+from outlay.types import Budget, Call, Cost, Delivery, Prompt
 
 EVEN_BUDGET = 0.10
 """The evenly bought share costs at most this part of the budget."""
@@ -73,10 +74,26 @@ class Market:
         self._place = places(setting.arms)
 
     def replay(self, kind: str, body: Any) -> None:
-        """Repeat one journaled line: a step, or what was learned. What came back is given to `deliver`."""
+        """Repeat one journaled line: a step, what was learned, a top-up. What came back is given to `deliver`."""
         replay(self.floor, kind, body)
-        if kind == "step":
+        if kind != "learn":
             self._written = body["pricing"]
+
+    def keep(self, *, keeps: bool) -> None:
+        """Whether prompts that end for want of budget are kept, so that a top-up may let them go on."""
+        self.floor.keeps = keeps
+        if not keeps:
+            self.floor.stopped.clear()
+
+    def top_up(self, budget: Budget) -> dict[str, Any]:
+        """Go on with a larger budget; the line that the journal needs before the next step."""
+        was, pricing = self.ledger.budget, self.setting.pricing
+        again, beside = going_on(self.floor)
+        top_up(self.floor, budget, [*again, *beside])
+        pricing.weigh(self._forecast())
+        self._written = pricing.state()
+        body = {"from": astuple(was), "to": astuple(budget), "again": again, "beside": beside}
+        return body | {"pricing": self._written}
 
     @property
     def finished(self) -> bool:
@@ -148,10 +165,12 @@ class Market:
         self.floor.again = []
         if not self.setting.policy.priced:  # a price sets aside what those cost that wait; a rule does not
             self._round(elapsed_ms, list(self.floor.first.values()))
+        self.floor.go_on()
         self._open_prompts()
         self._begin_step()
         self._value_and_price()
         while not self.floor.finished:
+            self.floor.go_on()
             self._open_prompts()
             if not self._round(elapsed_ms, self._next_to_act()) and (self.flight or not self._unblock()):
                 break
@@ -252,7 +271,7 @@ class Market:
             order = sorted(order, key=lambda i: _advance(points[i]))
         first_O = np.searchsorted(batch.point_O, np.arange(len(points))).tolist()
         offer_P, copies_P = choice.offer_P.tolist(), choice.copies_P.tolist()
-        limit = self.setting.budget.ms
+        limit = self.ledger.budget.ms
         stopped = DEADLINE if limit is not None and elapsed_ms >= limit else ""
         if self.floor.overdrawn_by:
             stopped = f"the worst case that {self.floor.overdrawn_by} gave was exceeded"
@@ -279,9 +298,7 @@ class Market:
                 ):
                     self.floor.idle(point, "price")
                 else:
-                    self.floor.end(
-                        point, "no offer is worth its price" if menus[i] else "nothing more is offered"
-                    )
+                    self.floor.end(point, NOT_WORTH if menus[i] else "nothing more is offered")
             elif stopped:
                 self.floor.end(point, stopped)
             elif point.path in early and offer.kind != "check":
@@ -420,7 +437,7 @@ class Market:
             return True
         if self.floor.parked:
             pricing = self.setting.pricing
-            if self.floor.next < len(self.prompts):
+            if self.floor.next < len(self.prompts) or self.floor.queue:
                 # A price on its way down is let down first. At the price that clears the rest, these only hold the
                 # place of prompts for which the rest is set aside.
                 before = pricing.price
@@ -437,14 +454,14 @@ class Market:
                     self.floor.wake(fresh=True)
                     return True
                 for point in list(self.floor.parked.values()):
-                    self.floor.end(point, "no offer is worth its price")
+                    self.floor.end(point, NOT_WORTH)
                 return True
             highest = max(point.until for point in self.floor.parked.values())
             self.floor.set_price(min(pricing.price, highest) * 0.999)
             self.floor.wake()
             if not (self.floor.active or self.floor.early):  # no price is low enough
                 for point in list(self.floor.parked.values()):
-                    self.floor.end(point, "no offer is worth its price")
+                    self.floor.end(point, NOT_WORTH)
             return True
         return False
 
@@ -511,7 +528,7 @@ class Market:
         self.floor.learned()
 
     def _forecast(self, *, cautious: bool = True) -> Forecast:
-        ledger, limits = self.ledger, self.setting.budget.limits()
+        ledger, limits = self.ledger, self.ledger.budget.limits()
         spent = {
             unit: (getattr(ledger.spent, unit) + getattr(ledger.held, unit)) / max(limit, 1)
             for unit, limit in limits.items()
@@ -522,7 +539,8 @@ class Market:
             gone = self.floor.elapsed + self.floor.under_way_ms()
             spent["s"] = gone / max(limits["s"], 1)
             left = replace(left, ms=max(limits["s"] - gone, 0))
-        bought = [point for point in self.floor.points.values() if point.bought and point.parent is None]
+        waiting = [*self.floor.points.values(), *self.floor.queue]
+        bought = [point for point in waiting if point.bought and point.parent is None]
         level_F, cost_F = self.floor.appraisal.curve(self._unasked())
         if cautious and limits.keys() != {"s"}:  # time that is not used is lost, however early it is saved
             cost_F = cost_F * (1 + CAUTION * CALMING**self.floor.seen.epoch)

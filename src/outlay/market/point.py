@@ -50,6 +50,16 @@ class Hidden(NamedTuple):
     cost: Cost
 
 
+class Stopped(NamedTuple):
+    """A prompt that ended for want of budget. Its flow was not told: a top-up lets it go on (decision 0016)."""
+
+    point: Point
+    flow: Flow
+    offers: tuple[Offer, ...]
+    reason: str
+    wanted: bool  # something was worth a price above nothing
+
+
 @final
 class Point:
     """Owned by the market. A root point belongs to a prompt; others to a sub-flow of their `parent`."""

@@ -10,7 +10,8 @@ from outlay.flow import Offer
 from outlay.market.floor import Floor
 from outlay.market.point import Point, Wanted
 from outlay.market.purchase import Holds, believe
-from outlay.types import Cost
+from outlay.market.topup import top_up
+from outlay.types import Budget, Cost
 
 _ADVICE = (
     "the strategy or an engine's worst case is not what it was when the run began; start again in a new directory, "
@@ -19,11 +20,15 @@ _ADVICE = (
 
 
 def replay(floor: Floor, kind: str, body: Any) -> None:
-    """Repeat one journaled line: a step, or what was learned. What came back is given to `deliver`."""
+    """Repeat one journaled line: a step, what was learned, a top-up. What came back is given to `deliver`."""
     if kind == "learn":
         floor.setting.belief.load(body["belief"])
         floor.setting.pricing.restore(body["pricing"])
         floor.learned()
+        return
+    if kind == "topup":
+        top_up(floor, Budget(*body["to"]), [*body["again"], *body["beside"]])
+        floor.setting.pricing.restore(body["pricing"])
         return
     floor.at(body.get("ms", 0))
     for op in body["ops"]:
@@ -41,6 +46,9 @@ def _repeat(floor: Floor, op: list[Any]) -> None:
         return
     if op[0] == "reopen":
         floor.reopen(next(settled for settled in floor.settled if settled.prompt.id == op[1]))
+        return
+    if op[0] == "go_on":
+        floor.go_on_next()
         return
     if op[0] == "retry":
         floor.retry()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from outlay.batch import Floats
-from outlay.types import Cost
+from outlay.types import Budget, Cost
 
 
 class Forecast(NamedTuple):
@@ -48,6 +48,12 @@ class Pricing(Protocol):
 
     def weigh(self, forecast: Forecast) -> None:
         """Shift the weights of the units towards the one that runs out first."""
+        ...
+
+    def top_up(self, budget: Budget) -> float:
+        """Price a larger budget of the same units from now on; the share of it that the old one is, which turns
+        shares of the old budget into shares of the new one.
+        """
         ...
 
     def state(self) -> dict[str, float]:

@@ -20,6 +20,14 @@ _RATE = 1.0
 """How fast the weights of the units follow their use; multiplicative updates."""
 
 
+def _limits(budget: Budget) -> dict[str, int]:
+    return {("ms" if unit == "s" else unit): limit for unit, limit in budget.limits().items()}
+
+
+def _alike(limits: dict[str, int]) -> dict[str, float]:
+    return {unit: 1.0 / len(limits) for unit in limits}
+
+
 @final
 class Clearing:
     """Meets a budget in one or several units.
@@ -34,8 +42,8 @@ class Clearing:
     falls = True
 
     def __init__(self, budget: Budget) -> None:
-        self._limits = {("ms" if unit == "s" else unit): limit for unit, limit in budget.limits().items()}
-        self._weights = {unit: 1.0 / len(self._limits) for unit in self._limits} if self._limits else {}
+        self._limits = _limits(budget)
+        self._weights = _alike(self._limits)
         self.price = HIGH
 
     def share(self, cost: Cost) -> float:
@@ -89,6 +97,16 @@ class Clearing:
         raw = {u: w * math.exp(_RATE * (used.get(u, 0.0) - forecast.done)) for u, w in self._weights.items()}
         total = sum(raw.values())
         self._weights = {unit: max(weight / total, 1e-4) for unit, weight in raw.items()}
+
+    def top_up(self, budget: Budget) -> float:
+        """See the contract. Weights and price start anew. The price at nothing: so everything that is wanted is
+        forecast in full, and the first price is rather too high, from where it falls in steps. At the highest price
+        the next purchase alone would be forecast, and what is left would be spent on whoever comes first.
+        """
+        old, self._limits = self._limits, _limits(budget)
+        self._weights = _alike(self._limits)
+        self.price = 0.0
+        return sum(w * max(old[unit], 1) / max(self._limits[unit], 1) for unit, w in self._weights.items())
 
     def state(self) -> dict[str, float]:
         """See the contract."""

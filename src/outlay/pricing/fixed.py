@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from outlay.pricing.base import Forecast
-from outlay.types import Cost
+from outlay.types import Budget, Cost
 
 
 @final
@@ -27,6 +27,10 @@ class Fixed:
 
     def weigh(self, forecast: Forecast) -> None:
         """Nothing moves it."""
+
+    def top_up(self, budget: Budget) -> float:
+        """See the contract; the price is no share of a budget."""
+        return 1.0
 
     def state(self) -> dict[str, float]:
         """See the contract."""

@@ -1,7 +1,7 @@
 import pytest
 
 from outlay.cli.progress import EVERY_S, Lines, left, pace, sentence, share, watching
-from outlay.driver import Progress
+from outlay.driver import Progress, ToppedUp
 from outlay.types import FREE, Budget, Cost
 
 
@@ -31,6 +31,25 @@ def test_a_line_says_done_spent_pace_and_time_left():
 def test_every_budgeted_unit_is_shown():
     text = sentence(progress(budget=Budget(usd=2 * 10**9, ms=600_000), spent=Cost(usd=10**9)))
     assert "spent $1.00 of $2.00 and 4 s of 10 min" in text
+
+
+@pytest.mark.parametrize(
+    ("prompts", "others", "said"),
+    [
+        (40, 3, "40 prompts that had stopped for want of budget go on"),
+        (1, 0, "1 prompt that had stopped for want of budget goes on"),
+        (0, 3, "no prompt had stopped for want of budget yet"),
+        (0, 0, "no prompt had stopped for want of budget, so nothing more was bought"),
+    ],
+)
+def test_a_top_up_is_told_once_before_anything_else(
+    prompts: int, others: int, said: str, capsys: pytest.CaptureFixture[str]
+):
+    now, before = Budget(usd=4 * 10**9, ms=600_000), Budget(usd=2 * 10**9, ms=600_000)
+    lines = Lines(lambda: 0.0)
+    for _ in range(3):
+        lines(progress(budget=now, topped_up=ToppedUp(before, prompts, others)))
+    assert capsys.readouterr().err == f"topped up from $2.00 to $4.00; {said}\n"
 
 
 def test_calls_from_before_are_told_apart_and_have_no_pace():

@@ -8,7 +8,7 @@ from rich.console import Console
 from outlay.cli import exits
 from outlay.cli.conduct import exit_code
 from outlay.cli.summary import as_json, render
-from outlay.driver import Line, Summary
+from outlay.driver import Line, Summary, ToppedUp
 from outlay.errors import InputError
 from outlay.study.grade import Grade, Grades
 from outlay.types import FREE, Budget, Cost
@@ -86,6 +86,14 @@ def test_refused_rows_duplicates_and_what_was_given_up_are_told():
 def test_a_resumed_run_says_so():
     assert "nothing was bought twice" in shown(summary(resumed=True))
     assert "bought twice" not in shown(summary())
+
+
+def test_a_top_up_is_told_with_what_goes_on():
+    top_up = ToppedUp(Budget(tok=20_000), 40, 3)
+    said = "topped up from 20.0 ktok to 40.0 ktok; 40 prompts that had stopped for want of budget go on"
+    assert said in shown(summary(resumed=True, topped_up=top_up))
+    assert as_json(summary(topped_up=top_up))["topped_up"] == {"from": {"tok": 20_000}, "went_on": 40}
+    assert as_json(summary())["topped_up"] is None
 
 
 def test_an_overdraft_is_named():

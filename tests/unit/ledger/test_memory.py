@@ -99,6 +99,15 @@ class Accounts(RuleBasedStateMachine):
         if key in self.chains:
             self.chains.remove(key)
 
+    @rule(more=amounts)
+    def top_up(self, more: Cost) -> None:
+        before = everything(self.ledger, self.chains)
+        old = (self.budget.tok, self.budget.outtok, self.budget.usd)
+        grown = (None if was is None else was + by for was, by in zip(old, each(more), strict=True))
+        self.budget = Budget(*grown)
+        self.ledger.top_up(self.budget)
+        assert everything(self.ledger, self.chains)[1:] == before[1:], "only what is free grows"
+
     @rule()
     def release_what_is_not_there(self) -> None:
         before = everything(self.ledger, self.chains)

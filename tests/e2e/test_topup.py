@@ -104,7 +104,7 @@ def cut(source: Path, target: Path, count: int) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize("name", ["parts", "twins"])
+@pytest.mark.parametrize("name", ["checks", "twins"])
 def test_a_topped_up_run_cut_after_any_commit_ends_as_the_uninterrupted_one(tmp_path: Path, name: str):
     """The same commands are given again; and a run that was killed half-way is given the largest budget at once."""
     budgets = (0.4, 0.7, 1.0)
@@ -129,7 +129,7 @@ def test_a_topped_up_run_cut_after_any_commit_ends_as_the_uninterrupted_one(tmp_
     assert done[0].topped_up.others > 0, "they share the larger budget"
 
 
-@pytest.mark.parametrize("name", ["fewer_open", "held_out", "mixed"])
+@pytest.mark.parametrize("name", ["fewer_open", "held_out"])
 def test_a_replayed_market_is_in_the_same_state_as_the_one_that_was_topped_up(name: str):
     live, again = RESUME["market"](given(name, None, 0.5)), RESUME["market"](given(name, None, 0.5))
     for each in (live, again):

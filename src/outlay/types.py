@@ -254,7 +254,8 @@ class Completion:
 class Delivery:
     """What an engine returns for one call: its copies, what the whole call used (retries included), how long it
     took. `error` says why there are fewer copies than asked; what was used is charged all the same. `again`: the call
-    was lost rather than refused, so the same may be asked again.
+    was lost rather than refused, so the same may be asked again. `repeated`: what went wrong in attempts that were made
+    again, one sentence each.
     """
 
     completions: tuple[Completion, ...]
@@ -262,6 +263,7 @@ class Delivery:
     ms: int = 0
     error: str = ""
     again: bool = False
+    repeated: tuple[str, ...] = ()
 
 
 def cost_of(price: Price, usage: Usage, ms: int) -> Cost:

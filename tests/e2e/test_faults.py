@@ -93,10 +93,15 @@ PASSING = [
 def test_a_fault_that_passes_loses_no_row_and_all_that_was_billed_is_charged(
     endpoint: Endpoint, tmp_path: Path, model: str
 ):
-    summary, _ = run(endpoint, model, tmp_path)
+    summary, answers = run(endpoint, model, tmp_path)
     assert summary.outcomes == {"answered": 12}
     assert summary.spent.tok >= endpoint.billed(model) > 0
-    assert len(endpoint.events(model, "asked")) >= 12
+    again = len(endpoint.events(model, "asked")) - 12
+    lines = [line for one in answers.values() for line in one.receipt["purchases"]]
+    assert sum(line.get("repeated", {"times": 0})["times"] for line in lines) == again
+    times = "once" if again == 1 else f"{again} times, first"
+    if again:
+        assert summary.troubles[0].startswith(f"small was asked again {times}: http://")
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,19 @@ def _remark(purchase: Mapping[str, Any]) -> str:
         f"cut to {purchase['capped']} tokens: the budget paid for no more" if "capped" in purchase else "",
         "to compare" if purchase.get("even") else "",
         f"in part {purchase['part']}" if "part" in purchase else "",
+        _again(purchase.get("repeated")),
         _told(purchase.get("message")),
         _told(purchase.get("error")),
     ]
     return "; ".join(filter(None, said))
+
+
+def _again(repeated: Mapping[str, Any] | None) -> str:
+    """What went wrong before it went well."""
+    if not repeated:
+        return ""
+    times = int(repeated.get("times", 0))
+    return f"after {'an attempt' if times == 1 else f'{times} attempts'} that failed: {_told(repeated.get('why'))}"
 
 
 def _told(words: object) -> str:

@@ -36,19 +36,33 @@ def compared(market: Market, job: Job) -> Compared | None:
 
 
 def troubles(market: Market) -> tuple[str, ...]:
-    """Who failed, how often, and what the first failure said; the most frequent first, at most five."""
-    seen: dict[str, list[str]] = {}
+    """Who failed, how often, and what the first failure said; the most frequent first, at most five. Then likewise the
+    attempts that failed and were made again: they cost time, and some of them money.
+    """
+    failed: dict[str, list[Any]] = {}
+    repeated: dict[str, list[Any]] = {}
     for settled in market.settled:
         for line in settled.lines:
             if "error" in line:
-                seen.setdefault(line["arm"], []).append(line["error"])
-    often = sorted(seen.items(), key=lambda item: -len(item[1]))[:5]
-    return tuple(
-        f"{arm} failed once: {errors[0][:200]}"
-        if len(errors) == 1
-        else f"{arm} failed {len(errors)} times, first: {errors[0][:200]}"
-        for arm, errors in often
+                _count(failed, line["arm"], 1, line["error"])
+            if "repeated" in line:
+                _count(repeated, line["arm"], line["repeated"]["times"], line["repeated"]["why"])
+    return (
+        *(f"{arm} failed {_times(n)}: {why[:200]}" for arm, (n, why) in _often(failed)),
+        *(f"{arm} was asked again {_times(n)}: {why[:200]}" for arm, (n, why) in _often(repeated)),
     )
+
+
+def _count(seen: dict[str, list[Any]], arm: str, times: int, why: str) -> None:
+    seen.setdefault(arm, [0, why])[0] += times
+
+
+def _often(seen: dict[str, list[Any]]) -> list[tuple[str, list[Any]]]:
+    return sorted(seen.items(), key=lambda item: -item[1][0])[:5]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times, first"
 
 
 def totals(market: Market) -> tuple[Line, ...]:

@@ -542,6 +542,8 @@ class Floor:
         if self.ledger.settle(key, cost) != FREE:
             self.overdrawn_by = call.arm.name
         self._charge(point, line, cost)
+        if delivery.repeated:
+            line["repeated"] = {"times": len(delivery.repeated), "why": delivery.repeated[0][:MESSAGE]}
         if hidden:
             used = self.clock.of_run(call, cost, began)
             self.beside.settle(key, used)

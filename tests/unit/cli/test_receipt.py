@@ -90,10 +90,18 @@ def test_the_newest_run_of_a_folder_is_meant(tmp_path: Path, monkeypatch: pytest
 
 def test_what_was_out_of_the_ordinary_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     odd = [{"capped": 64}, {"even": True}, {"part": "2.1"}, {"error": "[502]"}, {"belief": [0.2, None]}]
+    odd += [{"repeated": {"times": times, "why": why}} for times, why in ((1, "it broke"), (3, "[429]"))]
     row = {**ROW, "receipt": {"purchases": [PURCHASE | one for one in odd]}}
     assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", row))]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("cut to 64 tokens", "to compare", "in part 2.1", "[502]"):
+    for words in (
+        "cut to 64 tokens",
+        "to compare",
+        "in part 2.1",
+        "[502]",
+        "after an attempt that failed: it broke",
+        "after 3 attempts that failed: [429]",
+    ):
         assert words in text
 
 

@@ -205,6 +205,7 @@ def test_a_limit_is_waited_for_as_long_as_the_server_says_and_costs_nothing(endp
     assert not done.error
     assert done.usage == Usage(READ, words(done))
     assert done.ms >= 400
+    assert [": 429 " in why for why in done.repeated] == [True, True], "and what cost the time is told"
 
 
 @pytest.mark.parametrize(
@@ -225,6 +226,8 @@ def test_after_one_fault_the_call_succeeds_and_the_failed_attempt_is_charged(end
     assert done.usage.input == READ + chat.guessed_input(call(model))
     assert done.usage.output >= words(done)
     assert done.usage.estimated
+    assert len(done.repeated) == 1
+    assert endpoint.removeprefix("http://").split("/")[0] in done.repeated[0]
 
 
 def test_output_that_a_fault_used_is_charged_and_leaves_a_shorter_attempt(endpoint: str):

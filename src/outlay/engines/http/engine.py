@@ -70,6 +70,7 @@ class Part(NamedTuple):
     copies: tuple[Completion, ...]
     usage: Usage
     error: str = ""
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -182,7 +183,8 @@ class Http:
         copies = tuple(copy for part in parts for copy in part.copies)
         usage = sum((part.usage for part in parts), Usage())
         error = next((part.error for part in parts if part.error), "") if len(copies) < call.n else ""
-        return Delivery(copies[: call.n], usage, ms, error)
+        repeated = tuple(reason for part in parts for reason in part.repeated)
+        return Delivery(copies[: call.n], usage, ms, error, repeated=repeated)
 
     async def _parts(self, call: Call, habits: Habits) -> list[Part]:
         """All copies in one request where `n` may be honoured; then, or from the start, one by one."""
@@ -223,7 +225,7 @@ class Http:
 
     async def _ask(self, call: Call, size: int, place: int, room: Room) -> Part:
         """One request, repeated while patience and room last."""
-        used, tries, most = NONE, dict[str, int](), cap(call)
+        used, tries, most, failed = NONE, dict[str, int](), cap(call), list[str]()
         began = time.monotonic()
         while True:
             try:
@@ -234,12 +236,13 @@ class Http:
             if isinstance(got, Part):
                 self._outage.worked(time.monotonic())
                 self._down = ""
-                return got if not tries else got._replace(usage=used)
+                return got if not tries else got._replace(usage=used, repeated=tuple(failed))
             self._outage.failed(time.monotonic(), call.prompt_id)
             if self._down:
                 raise UpstreamError(self._down, used)
             past = tries.get(got.allowed, 0)
             tries[got.allowed] = past + 1
+            failed.append(got.reason)
             wait = got.wait_s
             if wait is None:
                 # Spreads retries, decides nothing else.

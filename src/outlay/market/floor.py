@@ -9,7 +9,7 @@ both through here.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
@@ -24,6 +24,7 @@ from outlay.ledger import MemoryLedger
 from outlay.market.appraisal import Appraisal, parts_of, subs_of
 from outlay.market.beside import HoldOut
 from outlay.market.clock import Clock
+from outlay.market.deadline import Deadline
 from outlay.market.experience import Experience
 from outlay.market.identity import EVEN_SHARE, class_of, is_even, seed_of
 from outlay.market.point import Hidden, Point, Stopped
@@ -86,13 +87,12 @@ class Floor:
         self.queue: deque[Point] = deque()  # those that go on, when there is room
         self.overdrawn_by = ""
         self.ran_into_budget = False
-        self.elapsed = 0  # milliseconds, at the last step
-        self.busy: Counter[str] = Counter()  # calls under way, by engine
         self.even_spent = 0.0
         self.clock = Clock(setting, len(prompts))
         self.appraisal = Appraisal(
             setting, self.clock, lambda kind, arm: self.ops.append(["slot", kind, arm])
         )
+        self.deadline = Deadline(self.clock, self.appraisal, self.ledger, self.flight)
         self.seen = Experience(priced=setting.policy.priced)
         self.beside = HoldOut(setting)
         self._flows: dict[str, Purchase] = {}  # sub-flows under way
@@ -137,7 +137,15 @@ class Floor:
         point.flight = 1
         self._dispatch(
             Purchase(
-                point, offer, slot, line, call, (), True, ms, self.clock.began(call.arm.engine, self.elapsed)
+                point,
+                offer,
+                slot,
+                line,
+                call,
+                (),
+                True,
+                ms,
+                self.clock.began(call.arm.engine, self.deadline.elapsed),
             ),
             call,
         )
@@ -248,7 +256,7 @@ class Floor:
         time, with nothing changed. `held` is what was reserved for it before the run was stopped: an endpoint may
         promise something else by now.
         """
-        if held is None and not self.in_time(point, offer):
+        if held is None and not self.deadline.in_time(point, offer):
             return False
         triple = (offer.kind, offer.arm, offer.about)
         ordinal = point.bought.get(triple, 0)
@@ -296,7 +304,7 @@ class Floor:
                     (),
                     False,
                     ms,
-                    self.clock.began(call.arm.engine, self.elapsed),
+                    self.clock.began(call.arm.engine, self.deadline.elapsed),
                 ),
                 call,
             )
@@ -304,50 +312,11 @@ class Floor:
             op.append(self._open_flows(point, offer, slot, key, line, stakes))
         return True
 
-    def at(self, elapsed_ms: int) -> None:
-        """It is so late in the run: what calls under way took of it so far says what such calls take."""
-        self.elapsed = elapsed_ms
-        if not self.clock.limited:
-            return
-        by_slot, by_model = self.appraisal.had, []
-        by_slot.clear()
-        for purchase in self.flight.values():
-            call = purchase.call
-            if call is not None and self.clock.shares(call.arm.engine):
-                so_far = self.clock.so_far(purchase.began, elapsed_ms) / call.n
-                by_slot.setdefault(purchase.slot, []).append(so_far)
-                by_model.append((call, so_far))
-        self.clock.under_way(by_model)
-
     def _dispatch(self, purchase: Purchase, call: Call) -> None:
         self.flight[call.key] = purchase
-        self.busy[call.arm.engine] += 1
+        self.deadline.busy[call.arm.engine] += 1
         self.new.append(call)
         self.calls_made += 1
-
-    def in_time(self, point: Point, offer: Offer) -> bool:
-        """Whether a call would be sent at once and is expected back by the deadline."""
-        if not self.clock.limited or not isinstance(offer.do, Call):
-            return True
-        engine = offer.do.arm.engine
-        busy = self.busy[engine]
-        return not (self.clock.full(engine, busy) or self.too_late(point, offer, self.elapsed, busy + 1))
-
-    def too_late(self, point: Point, offer: Offer, elapsed_ms: int, beside: int) -> bool:
-        """Whether a call that is sent now, as one of so many of its engine, is not expected back by the deadline."""
-        limit = self.ledger.budget.ms
-        if limit is None or not isinstance(offer.do, Call):
-            return False
-        slot = self.appraisal.slot(offer.kind, offer.arm)
-        usual = self.clock.of_call(offer.do, self.appraisal.expected(point, offer, slot), beside)
-        return elapsed_ms + min(usual, self.appraisal.worst(offer.do).ms) > limit
-
-    def under_way_ms(self) -> int:
-        """Milliseconds that calls under way are still expected to take of the run."""
-        calls = [
-            p for p in self.flight.values() if p.call is not None and self.clock.shares(p.call.arm.engine)
-        ]
-        return sum(max(round(p.ms - self.clock.so_far(p.began, self.elapsed)), 0) for p in calls)
 
     def _rest(self, point: Point, offer: Offer) -> Cost:
         return self.appraisal.rest(point, offer, worst=True) if offer.rest else FREE
@@ -537,7 +506,7 @@ class Floor:
         """Settle a call in full and extend the evidence of its point."""
         point, offer, slot, line, call, _, hidden, _, began = self.flight.pop(key)
         assert call is not None
-        self.busy[call.arm.engine] -= 1
+        self.deadline.busy[call.arm.engine] -= 1
         cost = cost_of(call.arm.price, delivery.usage, delivery.ms)
         if self.ledger.settle(key, cost) != FREE:
             self.overdrawn_by = call.arm.name

@@ -151,13 +151,13 @@ class Market:
         be dropped and bought again while others are under way would help nobody.
         """
         purchase = self.flight[key]
-        return self.floor.too_late(purchase.point, purchase.offer, elapsed_ms, 1)
+        return self.floor.deadline.too_late(purchase.point, purchase.offer, elapsed_ms, 1)
 
     def step(self, elapsed_ms: int = 0) -> list[Call]:
         """Decide everything that can be decided now; the calls to send once `lines` are written."""
         self._steps += 1
-        self.floor.at(elapsed_ms)
-        self._busy = Counter(self.floor.busy)
+        self.floor.deadline.at(elapsed_ms)
+        self._busy = Counter(self.floor.deadline.busy)
         self._learn_if_due()
         for settled in self.floor.again:
             self.floor.ops.append(["reopen", settled.prompt.id])
@@ -180,7 +180,7 @@ class Market:
         if self.floor.ops or pricing != self._written:
             self.lines.append(("step", {"ops": self.floor.ops, "pricing": pricing, "ms": elapsed_ms}))
             self._written = pricing
-            self.floor.clock.mark(elapsed_ms, self.floor.busy)
+            self.floor.clock.mark(elapsed_ms, self.floor.deadline.busy)
         self.floor.ops = []
         return calls
 
@@ -195,7 +195,7 @@ class Market:
             point = next(iter(beside.waiting.values()))
             offer, call = beside.offer(point)
             over = floor.overdrawn_by or self._late(point, offer)
-            if not over and floor.clock.full(call.arm.engine, floor.busy[call.arm.engine]):
+            if not over and floor.clock.full(call.arm.engine, floor.deadline.busy[call.arm.engine]):
                 return
             if over or not floor.hold_out(point):
                 if beside.under_way and not over:
@@ -407,7 +407,7 @@ class Market:
         if not isinstance(offer.do, Call):
             return False
         beside = self._busy[offer.do.arm.engine] + 1
-        return self.floor.too_late(point, offer, self.floor.elapsed, beside)
+        return self.floor.deadline.too_late(point, offer, self.floor.deadline.elapsed, beside)
 
     def _may_be_sent(self, point: Point, offer: Offer) -> bool:
         """Whether a call had a place at the beginning of the step, and would be back."""
@@ -432,7 +432,7 @@ class Market:
             else:
                 for point in list(self.floor.refused.values()):
                     wanted = point.wanted
-                    late = wanted is not None and not self.floor.in_time(point, wanted.offer)
+                    late = wanted is not None and not self.floor.deadline.in_time(point, wanted.offer)
                     self.floor.end(point, DEADLINE if late else NO_MONEY)
             return True
         if self.floor.parked:
@@ -536,7 +536,7 @@ class Market:
         }
         left = ledger.left
         if "s" in limits:  # no account: time passes by itself, and calls under way will take theirs
-            gone = self.floor.elapsed + self.floor.under_way_ms()
+            gone = self.floor.deadline.elapsed + self.floor.deadline.under_way_ms()
             spent["s"] = gone / max(limits["s"], 1)
             left = replace(left, ms=max(limits["s"] - gone, 0))
         waiting = [*self.floor.points.values(), *self.floor.queue]

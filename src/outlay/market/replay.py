@@ -30,11 +30,11 @@ def replay(floor: Floor, kind: str, body: Any) -> None:
         top_up(floor, Budget(*body["to"]), [*body["again"], *body["beside"]])
         floor.setting.pricing.restore(body["pricing"])
         return
-    floor.at(body.get("ms", 0))
+    floor.deadline.at(body.get("ms", 0))
     for op in body["ops"]:
         _repeat(floor, op)
     floor.setting.pricing.restore(body["pricing"])
-    floor.clock.mark(floor.elapsed, floor.busy)
+    floor.clock.mark(floor.deadline.elapsed, floor.deadline.busy)
     floor.new.clear()
     floor.ops.clear()
     floor.lines.clear()

@@ -272,9 +272,9 @@ def test_a_prompt_whose_best_model_has_no_place_free_takes_another_that_has():
     market.step(0)
     point = market.floor.points["p3"]
     assert {offer.arm for offer in market._menu(point)} == {"small", "big"}
-    market.floor.busy["deep"] = 2
+    market.floor.deadline.busy["deep"] = 2
     market.step(1)
     assert {offer.arm for offer in market._menu(point)} == {"small"}
-    market.floor.busy["far"] = 8
+    market.floor.deadline.busy["far"] = 8
     market.step(2)
     assert {offer.arm for offer in market._menu(point)} == {"small", "big"}, "it waits for whichever is free"

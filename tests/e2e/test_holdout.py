@@ -233,14 +233,14 @@ def test_a_share_into_which_no_prompt_falls_says_so():
 
 def test_the_summary_says_it_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = tmp_path / "tasks.jsonl"
-    rows = [f"{a} + {b} = ?" for a in range(2, 9) for b in range(3, 9)]
+    rows = [f"{a} + {b} = ?" for a in range(2, 6) for b in range(3, 8)]
     file.write_text("\n".join(json.dumps({"prompt": row, "answer": "number"}) for row in rows))
-    assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%", "--quiet", "--json"]) in (0, 4)
+    assert main(["run", str(file), "--budget", "6ktok", "--holdout", "50%", "--quiet", "--json"]) in (0, 4)
     said = json.loads(capsys.readouterr().out)["held_out"]
     assert said["beside"] == "think:greedy"
     assert said["low"] <= said["share"] <= said["high"]
     assert said["same"] + said["unanswered"] <= said["prompts"]
-    assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%"]) in (0, 4)
+    assert main(["run", str(file), "--budget", "6ktok", "--holdout", "50%"]) in (0, 4)
     text = " ".join(capsys.readouterr().out.split())
     assert "same answers as always think:greedy on" in text
     assert "held-out prompts, for" in text
@@ -252,11 +252,11 @@ def test_in_python_the_result_says_what_the_summary_says(
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     file = tmp_path / "tasks.jsonl"
     rows: list[Any] = [
-        {"prompt": f"{a} + {b} = ?", "answer": "number"} for a in range(2, 9) for b in range(3, 9)
+        {"prompt": f"{a} + {b} = ?", "answer": "number"} for a in range(2, 5) for b in range(3, 7)
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
-    result = outlay.run(rows, budget="20ktok", holdout="50%")
-    assert main(["run", str(file), "--budget", "20ktok", "--holdout", "50%"]) in (0, 4)
+    result = outlay.run(rows, budget="4ktok", holdout="50%")
+    assert main(["run", str(file), "--budget", "4ktok", "--holdout", "50%"]) in (0, 4)
     assert result.held_out.startswith("same answers as always think:greedy on")
     assert result.held_out in " ".join(capsys.readouterr().out.split())
     assert f"Held out: {result.held_out}." in str(result)

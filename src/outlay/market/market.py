@@ -20,7 +20,7 @@ import numpy as np
 from outlay.batch import Batch, OfferRow, Valuation, pack
 from outlay.flow import Offer
 from outlay.market.appraisal import capped
-from outlay.market.floor import DEADLINE, GAVE_UP, NO_MONEY, NOT_WORTH, Floor
+from outlay.market.floor import DEADLINE, GAVE_UP, LOWEST, NO_MONEY, NOT_WORTH, Floor
 from outlay.market.identity import places
 from outlay.market.point import Point, Wanted
 from outlay.market.purchase import home_of
@@ -47,6 +47,8 @@ is too large is not to be spent on a thousandth.
 """
 SETTLED = "it is sure: more would hardly change the answer"
 SLOW_START = 32
+FEW = 16
+"""Calls of endpoints under way, fewer than which the price comes down without waiting for them."""
 NEAR = 1.5
 
 
@@ -172,7 +174,9 @@ class Market:
         while not self.floor.finished:
             self.floor.go_on()
             self._open_prompts()
-            if not self._round(elapsed_ms, self._next_to_act()) and (self.flight or not self._unblock()):
+            if self._round(elapsed_ms, self._next_to_act()):
+                continue
+            if not (self._hurry() if self.flight else self._unblock()):
                 break
         calls, self.floor.new = self.floor.new, []
         pricing = self.setting.pricing.state()
@@ -464,6 +468,25 @@ class Market:
                     self.floor.end(point, NOT_WORTH)
             return True
         return False
+
+    def _hurry(self) -> bool:
+        """Nobody bought at this price, and few calls of endpoints are under way: who would buy at a lower one need not
+        wait until the last of them is back. (In the process itself nothing is gained by haste.)
+        """
+        floor, pricing = self.floor, self.setting.pricing
+        under_way = sum(count for name, count in floor.deadline.busy.items() if floor.clock.shares(name))
+        if not 0 < under_way < min(FEW, floor.clock.at_once) or not floor.parked:
+            return False
+        before = pricing.price
+        if floor.next < len(self.prompts) or floor.queue:
+            pricing.update(self._forecast(cautious=False), at_rest=True)
+        else:
+            floor.set_price(min(before, max(point.until for point in floor.parked.values())) * 0.999)
+        if not LOWEST < pricing.price < before:
+            floor.set_price(before)
+            return False
+        floor.wake()
+        return bool(floor.active or floor.early)
 
     def _buy_what_fits(self) -> bool:
         """Points whose choice is too dear take the best offer that can still be paid, a call's tokens capped by what

@@ -91,6 +91,8 @@ class Journal:
             key for key in {*known, *fingerprint} - {ENDPOINTS} if known.get(key) != fingerprint.get(key)
         )
         if changed not in ([], [apart]):
+            if "input" in changed:  # which checks apply is kept by prompt
+                changed = [key for key in changed if key != "checks"]
             what = "; ".join(
                 f"{key} was {_short(known.get(key))}, now {_short(fingerprint.get(key))}" for key in changed
             )

@@ -134,7 +134,7 @@ def test_held_out_prompts_that_the_budget_could_not_pay_for_are_told_and_counted
     assert compared.prompts == 19
     assert 2_000 * 2 * job.holdout == 18 * 50 + 100
     assert compared.missing == {"unaffordable": len(held(job)) - 19}
-    said = f"; of {compared.held} held out, {compared.held - 19} could not be afforded (at most 50% of the"
+    said = f"; of {compared.held} held out, {compared.held - 19} could not be afforded when they began (at most 50%"
     assert said in beside(compared)
     asked = [a for a in answers if any(line["kind"] == "compare" for line in a.receipt["purchases"])]
     assert len(asked) == 19

@@ -373,6 +373,8 @@ def test_a_command_topped_up_thrice_and_killed_in_between_asks_the_server_for_no
                 time.sleep(0.01)
             process.kill()
         assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+        shown = {row["id"] for row in rows_of(tmp_path)}
+        assert shown == {row["id"] for row in rows}, "what a prompt had is shown until it has more"
         second, _ = finished(url, tmp_path, "1200tok")
         assert second["topped_up"] is None, "that had been done when it was killed"
         assert 400 < second["spent"]["tok"] <= 1200

@@ -100,7 +100,7 @@ class Result:
 
 
 MISSING: Final = {
-    "unaffordable": "could not be afforded",
+    "unaffordable": "could not be afforded when they began",
     "failed": "failed",
     "open": "still open",
     "incomparable": "with answers that nothing can compare: name their kind, or in Python give same=",
@@ -133,6 +133,8 @@ def beside(compared: "Compared") -> str:
     said = f"same answers as always {compared.arm} on {share:.0%} [{low:.0%}, {high:.0%}] of {number}{cost}"
     if compared.unanswered:
         said += f"; on {compared.unanswered:,} of them the run had no answer of its own"
+    if compared.before:
+        said += f"; {compared.before:,} of them compared before the budget grew"
     return f"{said}; of {compared.held:,} held out, {others}" if others else said
 
 

@@ -88,6 +88,8 @@ def _outcomes(summary: "Summary") -> str:
         for name, count in counts.items()
         if count
     ]
+    if not_yet := summary.prompts - sum(counts.values()):
+        said.append(f"{not_yet:,} open, without an answer so far")
     return (
         f"[bold]{summary.prompts:,}[/] in {show_amount('s', summary.elapsed_ms)}: {', '.join(said) or 'none'}"
     )
@@ -211,7 +213,7 @@ def _beside_row(compared: "Compared") -> dict[str, Any]:
     costs = {"spent": compared.spent / scale, "dearest": compared.dearest / scale}
     row = {"beside": compared.arm, "prompts": compared.prompts, "same": compared.same, "share": share}
     row["unanswered"] = compared.unanswered
-    others = {"held_out": compared.held, "not_compared": dict(compared.missing)}
+    others = {"held_out": compared.held, "not_compared": dict(compared.missing), "before": compared.before}
     return row | {"low": low, "high": high, "unit": compared.unit} | costs | others
 
 

@@ -31,7 +31,7 @@ def compared(market: Market, job: Job) -> Compared | None:
     return Compared(
         arm.name, len(rows), sum(row.same for row in rows), sum(not row.answered for row in rows), unit,
         sum(getattr(row.spent, unit) for row in rows), sum(getattr(row.dearest, unit) for row in rows),
-        len(rows) + sum(why.values()), why, min(BUDGET * job.holdout, 1.0),
+        len(rows) + sum(why.values()), why, min(BUDGET * job.holdout, 1.0), market.compared_before,
     )  # fmt: skip
 
 
@@ -114,7 +114,9 @@ def ending(
         return "interrupted", f"interrupted; give the same command again to go on{_under_way(market, sent)}"
     late = job.budget.ms is not None and elapsed_ms >= job.budget.ms
     if late or any(settled.reason == DEADLINE for settled in market.settled):
-        return "deadline", "the time was up"
+        over = elapsed_ms - (limits_ms := job.budget.ms or elapsed_ms)
+        waited = "; what was under way was waited for a little longer" if over > 0.01 * limits_ms else ""
+        return "deadline", f"the time was up{waited}"
     if share >= 0.98:
         return "spent", f"{share:.1%} of the budget in {unit} is spent"
     if not market.setting.policy.priced and not market.ran_into_budget:

@@ -117,6 +117,7 @@ class Compared:
         held: How many prompts were held out.
         missing: How many of those were not compared, by reason: `incomparable`, `unaffordable`, `failed`, `open`.
         most: The share of the budget that may go there at most.
+        before: How many were compared before the budget grew: what they had then is compared.
     """
 
     arm: str
@@ -129,6 +130,7 @@ class Compared:
     held: int
     missing: Mapping[str, int]
     most: float
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,17 @@ def outcome_of(settled: Settled, abstain: float = 0.0) -> str:
 
 def answer_of(settled: Settled, abstain: float, twins: Sequence[Prompt] = ()) -> list[Answer]:
     """The answer for a prompt, and after it those for the prompts that are the same."""
-    answer = _answer(settled, outcome_of(settled, abstain))
+    return _with_twins(_answer(settled, outcome_of(settled, abstain)), twins)
+
+
+def provisional_of(settled: Settled, twins: Sequence[Prompt] = ()) -> list[Answer]:
+    """The best so far of a prompt that is still open, and after it that of the prompts that are the same."""
+    return _with_twins(_answer(settled, "provisional"), twins)
+
+
+def _with_twins(answer: Answer, twins: Sequence[Prompt]) -> list[Answer]:
     same = {"same_as": answer.id, "purchases": [], "stopped": f"the same prompt as {answer.id}"}
     return [answer, *(replace(answer, id=twin.id, cost=FREE, receipt=same) for twin in twins)]
-
-
-def provisional_of(settled: Settled) -> Answer:
-    """The best so far of a prompt that is still open."""
-    return _answer(settled, "provisional")
 
 
 def _answer(settled: Settled, outcome: str) -> Answer:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO, final
 
 import msgspec
@@ -29,7 +30,7 @@ from outlay.driver.rows import answer_of, answer_row, outcome_of, provisional_of
 from outlay.driver.sound import looked_at
 from outlay.driver.topup import BUDGET, budget_before, first_budget, written
 from outlay.engines.base import Engine
-from outlay.errors import EngineError, ResumeError
+from outlay.errors import EngineError, ResumeError, UsageError
 from outlay.journal import Journal, JournalLine
 from outlay.market import Market, Settled
 from outlay.types import Answer, Budget, Call, Cost, Delivery, Usage
@@ -61,7 +62,10 @@ class _Run:
         prompts, self.twins = distinct(job.prompts, job.checks)
         self.market = Market(setting(job), prompts)
         if job.directory is not None:
-            job.directory.mkdir(parents=True, exist_ok=True)
+            try:
+                job.directory.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise UsageError(f"{job.directory} is no directory; a run needs one of its own") from None
         self.journal = Journal(":memory:" if job.directory is None else job.directory / "journal.db")
         self.answers: list[Answer] = []
         self._answered = 0
@@ -74,6 +78,9 @@ class _Run:
         self._bell = asyncio.Event()
         self._sent: set[str] = set()  # by an earlier sitting
         self._written: set[str] = set()  # ids of prompts whose answer stands in the journal
+        self._old: set[str] = (
+            set()
+        )  # of prompts that a larger budget opened again: what they had is shown meanwhile
         self._topped_up: ToppedUp | None = None
         self._gave_up: EngineError | None = None
         self._began = time.monotonic()
@@ -94,10 +101,23 @@ class _Run:
             again = self.market.ask_again([s for s in self.market.settled if outcome_of(s) == "failed"])
         done = [s.prompt.id for s in self.market.settled if s.prompt.id not in again]
         if job.directory is not None:
-            path = job.directory / "answers.jsonl"
-            journals.export(self.journal, path, only=self._with_twins(done) & self._written)
-            self._out = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
+            self._write_file(
+                job.directory / "answers.jsonl", (self._with_twins(done) & self._written) | self._old
+            )
         self._write_lost_answers(again)
+
+    def _write_file(self, path: Path, only: Collection[str]) -> None:
+        """Write the answers that there are, and append what comes."""
+        if self._out is not None:
+            self._out.close()
+        journals.export(self.journal, path, only=only)
+        self._out = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
+
+    def one_row_each(self) -> None:
+        """Where a larger budget opened prompts again, drop what they had before their new answers."""
+        if self._old and self.job.directory is not None:
+            answered = {answer.id for answer in self.answers}
+            self._write_file(self.job.directory / "answers.jsonl", answered | self._old)
 
     def _repeat(self) -> None:
         """Be where the sittings before were, with the budget of this one."""
@@ -118,7 +138,7 @@ class _Run:
         body = self.market.top_up(self.job.budget)
         line = JournalLine("topup", "", journals.encode(body))
         self.journal.append([line], {BUDGET: written(self.job.budget)})
-        self._reopened([*body["again"], *body["beside"]])
+        self._let_go_on([*body["again"], *body["beside"]])
         others = len(self.job.prompts) - len(self._with_twins(s.prompt.id for s in self.market.settled))
         going = len(self._with_twins(body["again"]))
         beside = len(self._with_twins(body["beside"]))
@@ -127,6 +147,11 @@ class _Run:
     def _with_twins(self, ids: Iterable[str]) -> set[str]:
         own = set(ids)
         return own.union(twin.id for each in own for twin in self.twins.get(each, ()))
+
+    def _let_go_on(self, ids: Collection[str]) -> None:
+        """What these prompts had is shown until they have more."""
+        self._old |= self._with_twins(ids) & self._written
+        self._reopened(ids)
 
     def _reopened(self, ids: Iterable[str]) -> None:
         """The answers that these prompts had count no more."""
@@ -161,7 +186,7 @@ class _Run:
             self._deliver(back)
             self.market.replay(line.kind, body)
             if line.kind == "topup":
-                self._reopened([*body["again"], *body["beside"]])
+                self._let_go_on([*body["again"], *body["beside"]])
             elif line.kind == "step":
                 self._reopened(op[1] for op in body["ops"] if op[0] == "reopen")
         self._replayed = self.market.calls_made - len(self.market.flight) + len(back)
@@ -239,9 +264,12 @@ class _Run:
         """The best so far of prompts that are still open, for whoever looks into the file of a stopped run. A resumed
         run writes the file anew.
         """
-        rows = [provisional_of(settled) for settled in self.market.provisional()]
+        self.one_row_each()
+        open_ = self.market.provisional()
+        rows = [row for each in open_ for row in provisional_of(each, self.twins.get(each.prompt.id, ()))]
         if self._out is not None and rows:
-            self._out.write(b"".join(journals.encode(answer_row(row)) + b"\n" for row in rows))
+            shown = [row for row in rows if row.id not in self._old]
+            self._out.write(b"".join(journals.encode(answer_row(row)) + b"\n" for row in shown))
             self._out.flush()
         self.answers.extend(rows)
 
@@ -498,7 +526,9 @@ async def run_job(
         with seldom_collecting():
             finished = await run.go(stop or (lambda: 0))
         run.market.ledger.audit()
-        if not finished:
+        if finished:
+            run.one_row_each()
+        else:
             run.write_provisional()
         return run.summary(finished), tuple(run.answers)
     except EngineError:

@@ -30,12 +30,14 @@ class HoldOut:
         self._share, self._seed = setting.holdout, setting.seed
         self._arm = dearest(setting)
         self._most: list[tuple[str, float]] = []
+        self.before = 0  # how many were compared before the budget grew
         self.top_up(setting.budget)
         self._taken = FREE
         self._under_way: dict[str, Cost] = {}
 
     def top_up(self, budget: Budget) -> None:
         """So much is the budget from now on."""
+        self.before = len(self.rows)
         self._most = [
             ("ms" if unit == "s" else unit, BUDGET * self._share * limit)
             for unit, limit in budget.limits().items()

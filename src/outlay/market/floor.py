@@ -47,6 +47,7 @@ EVEN_FROM = 100
 DEADLINE = "the deadline"
 NO_MONEY = "the budget"
 NOT_WORTH = "no offer is worth its price"
+RULE = "the rule was carried out"
 GAVE_UP = "the budget could not pay for the rest of its chain, so it gave up its hold"
 STOPPED = "the run was stopped; this is the best so far"
 LOWEST = 1e-6

@@ -20,7 +20,7 @@ import numpy as np
 from outlay.batch import Batch, OfferRow, Valuation, pack
 from outlay.flow import Offer
 from outlay.market.appraisal import capped
-from outlay.market.floor import DEADLINE, GAVE_UP, LOWEST, NO_MONEY, NOT_WORTH, Floor
+from outlay.market.floor import DEADLINE, GAVE_UP, LOWEST, NO_MONEY, NOT_WORTH, RULE, Floor
 from outlay.market.identity import places
 from outlay.market.point import Point, Wanted
 from outlay.market.purchase import home_of
@@ -143,6 +143,11 @@ class Market:
     def provisional(self) -> list[Settled]:
         """The best so far of prompts that are open, once nothing more is bought in this sitting."""
         return self.floor.provisional()
+
+    @property
+    def compared_before(self) -> int:
+        """How many of them before the budget grew."""
+        return self.floor.beside.before
 
     def held_for(self, key: str) -> Cost:
         """What is held for a call under way."""
@@ -302,7 +307,8 @@ class Market:
                 ):
                     self.floor.idle(point, "price")
                 else:
-                    self.floor.end(point, NOT_WORTH if menus[i] else "nothing more is offered")
+                    enough = NOT_WORTH if self.setting.policy.priced else RULE
+                    self.floor.end(point, enough if menus[i] else "nothing more is offered")
             elif stopped:
                 self.floor.end(point, stopped)
             elif point.path in early and offer.kind != "check":

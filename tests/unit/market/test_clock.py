@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import final
 
 import pytest
 from hypothesis import given
@@ -278,3 +279,41 @@ def test_a_prompt_whose_best_model_has_no_place_free_takes_another_that_has():
     market.floor.deadline.busy["far"] = 8
     market.step(2)
     assert {offer.arm for offer in market._menu(point)} == {"small", "big"}, "it waits for whichever is free"
+
+
+@final
+class Uneven:
+    """Long prompts cost more."""
+
+    lockstep, chunk = False, 1
+
+    def worst(self, call: Call) -> Cost:
+        return Cost(long(call) + 50 * call.n, 50 * call.n, ms=60_000)
+
+    def expected(self, call: Call) -> Cost:
+        return Cost(long(call) + 20 * call.n, 20 * call.n)
+
+    async def complete(self, calls: Sequence[Call]) -> list[Delivery]:
+        raise AssertionError("not here")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def long(call: Call) -> int:
+    assert isinstance(call.payload, Ask)
+    return len(call.payload.messages[0].content)
+
+
+def test_an_endpoint_is_kept_busy_while_the_price_comes_down():
+    """At the first price one prompt alone would buy, the shortest, and then the next: the others do not wait until it
+    is back.
+    """
+    prompts = [Prompt(f"p{i}", (Message("user", "?" * (10 + 4 * i)),), "number") for i in range(60)]
+    market = Market(
+        replace(setting(Budget(tok=60 * 80), (SMALL, BIG)), engines={**ENGINES, "far": Uneven()}), prompts
+    )
+    busy = [now["far"] for now in played(market, {"small": 300, "big": 900}, 10**9)]
+    assert busy[0] == 8, "as many as the endpoint takes"
+    assert sum(busy) / len(busy) >= 6
+    assert all(settled.candidate is not None for settled in market.settled)

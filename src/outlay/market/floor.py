@@ -103,6 +103,7 @@ class Floor:
     # ── prompts are opened ─────────────────────────────────────────────────────────────────────────────
 
     def open_prompts(self) -> None:
+        """As many as may be open."""
         while self.next < len(self.prompts) and self.roots < self.setting.open_points:
             self.ops.append(["open", self.next])
             self.open_next()
@@ -136,20 +137,7 @@ class Floor:
         self.ops.append(["compare", point.path, amounts(worst), price])
         self.forget(point)
         point.flight = 1
-        self._dispatch(
-            Purchase(
-                point,
-                offer,
-                slot,
-                line,
-                call,
-                (),
-                True,
-                ms,
-                self.clock.began(call.arm.engine, self.deadline.elapsed),
-            ),
-            call,
-        )
+        self._dispatch(point, offer, slot, line, call, ms, hidden=True)
         return True
 
     def begin_without(self, point: Point) -> None:
@@ -232,6 +220,7 @@ class Floor:
         return {settled.prompt.id for settled in failed}
 
     def reopen(self, settled: Settled) -> None:
+        """Begin a settled prompt anew, with the receipt that it has."""
         self.settled.remove(settled)
         self.stopped.pop(settled.prompt.id, None)
         point = self._open(settled.prompt, self._path_again(settled.prompt.id))
@@ -295,27 +284,18 @@ class Floor:
             point.flight = 1
             self.appraisal.costs.note_worst(slot, per_copy(worst, copies))
             ms = self.appraisal.expected(point, offer, slot).ms * copies if self.clock.limited else 0
-            self._dispatch(
-                Purchase(
-                    point,
-                    offer,
-                    slot,
-                    line,
-                    call,
-                    (),
-                    False,
-                    ms,
-                    self.clock.began(call.arm.engine, self.deadline.elapsed),
-                ),
-                call,
-            )
+            self._dispatch(point, offer, slot, line, call, ms)
         else:
             op.append(self._open_flows(point, offer, slot, key, line, stakes))
         return True
 
-    def _dispatch(self, purchase: Purchase, call: Call) -> None:
-        self.flight[call.key] = purchase
-        self.deadline.busy[call.arm.engine] += 1
+    def _dispatch(
+        self, point: Point, offer: Offer, slot: int, line: dict[str, Any], call: Call, ms: int, *, hidden: bool = False
+    ) -> None:  # fmt: skip
+        engine = call.arm.engine
+        began = self.clock.began(engine, self.deadline.elapsed)
+        self.flight[call.key] = Purchase(point, offer, slot, line, call, (), hidden, ms, began)
+        self.deadline.busy[engine] += 1
         self.new.append(call)
         self.calls_made += 1
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 SERVER = ROOT / "tests" / "servers" / "openai_server.py"
@@ -160,7 +160,7 @@ def settled(journal: Path) -> tuple[int, bool]:
     )
 
 
-def sentence(stderr: str, lines: Sequence[dict[str, str]], said: dict[str, str], url: str) -> str:
+def sentence(stderr: str, lines: Sequence[dict[str, str]], said: dict[str, Any], url: str) -> str:
     """What tells the user: the last error, or a line of a receipt, or how the run ended."""
     errors = [line.removeprefix("outlay: ") for line in stderr.splitlines() if line.startswith("outlay: ")]
     failed = [line["error"] for line in lines if "error" in line]
@@ -168,6 +168,7 @@ def sentence(stderr: str, lines: Sequence[dict[str, str]], said: dict[str, str],
     told = errors[-1:] or failed[:1] or ([f"answers end with {', '.join(finishes)}"] if finishes else [])
     if not told and said.get("end") == "overdrawn":
         told = [str(said.get("end_sentence", "overdrawn"))]
+    told = told or list(said.get("troubles", ()))[:1]
     return re.sub(r"http://127\.0\.0\.1:\d+", "http://…", told[0].replace(url, "http://…/v1")) if told else ""
 
 

@@ -177,6 +177,7 @@ def as_json(
         "end": summary.end,
         "end_sentence": summary.end_sentence,
         "gave_up": summary.gave_up,
+        "troubles": list(summary.troubles),
         "resumed": summary.resumed,
         "topped_up": None if summary.topped_up is None else _top_up_row(summary.topped_up),
         "bought": [

@@ -299,17 +299,14 @@ def walker(success: float) -> Simulated:
     return Simulated(answer, lambda call: flat(call, 1), Cost(1, 1))
 
 
-@pytest.mark.parametrize(("success", "asserted"), [(0.9, True), (0.95, False), (0.8, False)])
-def test_two_hundred_equal_steps_come_out_clean(success: float, asserted: bool) -> None:
-    chains = 50 if asserted else 10
+def test_two_hundred_equal_steps_come_out_clean() -> None:
+    chains, success = 50, 0.9
     rows = [Prompt(f"c{i}", (Message("user", "1000"),), "number") for i in range(chains)]
     market = play(walk, rows, (SMALL,), walker(success), price=Fixed(5e-4))
     clean = sum(s.candidate is not None and s.candidate.text == str(1000 + STEPS) for s in market.settled)
     votes = market.ledger.spent.outtok / (chains * STEPS)
-    print(f"p = {success}: {clean} of {chains} clean at {votes:.2f} votes a step")
-    if asserted:
-        assert clean >= 45
-        assert votes <= 6
+    assert clean >= 45
+    assert votes <= 6
 
 
 # ── chains that the budget cannot all pay for ──────────────────────────────────────────────────────

@@ -1,13 +1,14 @@
 """What a budget in seconds buys: recorded answers behind an imitation of two small servers on one machine.
 
-    python benchmarks/seconds.py [--seeds 10]
+    python benchmarks/seconds.py [--seeds 10] [--dollars]
 
 The 60 tasks and the two models of `benchmarks/live`, their recorded answers and visible checks. Each model has a server
 that takes 16 calls at once; servers that have calls share one processor evenly, and so do the calls of each. Time is
 reckoned, not waited for, so a run is the same each time. A token of the big model takes .055 s of the processor and one
 of the small .020 s (`apart`), or .035 s (`near`, as on the machine of `benchmarks/live`). The unit is the time of one
 greedy answer of the big model to each task. Means over seeds, which change the draws; the greedy answers are the same
-in all. It is a rough bed for a mechanism, not evidence.
+in all. With `--dollars` the budgets are parts of its notional dollars instead, and the time is what they take. *Under
+way* is the mean number of calls until the last is back. It is a rough bed for a mechanism, not evidence.
 """
 
 import argparse
@@ -40,11 +41,13 @@ LEVELS = (0.5, 0.75, 1.0, 1.25)
 
 
 class Ran(NamedTuple):
-    """What came of a run: right answers, prompts without one, the time in ms."""
+    """What came of a run: right answers, prompts without one, the time in ms, calls under way, nano-dollars."""
 
     right: int
     without: int
     ms: int
+    busy: float
+    usd: int
 
 
 class Server:
@@ -89,16 +92,19 @@ def run(alone_s: dict[str, float], budget: Budget, seed: int, policy: str = "pri
         at_once={name: PLACES for name in engines if name != ENGINE},
     )  # fmt: skip
     market = Market(setting(job), list(prompts))
-    now = _played(market, servers, recorded, alone_s)
+    now, busy = _played(market, servers, recorded, alone_s)
     grader, by_id = by_recording(EXAMPLES), {prompt.id: prompt for prompt in prompts}
     answers = [row for settled in market.settled for row in answer_of(settled, 0.0, ())]
     right = sum(bool(grader(by_id[answer.id], answer)) for answer in answers)
-    return Ran(right, sum(answer.outcome != "answered" for answer in answers), round(now))
+    without = sum(answer.outcome != "answered" for answer in answers)
+    return Ran(right, without, round(now), busy / now, market.ledger.spent.usd)
 
 
-def _played(market: Market, servers: dict[str, Server], recorded: Engine, alone_s: dict[str, float]) -> float:
-    """The driver's part, by a clock that is reckoned; the time at the end in ms."""
-    now, late = 0.0, "not sent: it might not have been back at the deadline"
+def _played(
+    market: Market, servers: dict[str, Server], recorded: Engine, alone_s: dict[str, float]
+) -> tuple[float, float]:
+    """The driver's part, by a clock that is reckoned; the time at the end in ms, and what all calls took together."""
+    taken, now, late = 0.0, 0.0, "not sent: it might not have been back at the deadline"
     left: dict[str, float] = {}  # what calls under way still need of the processor, in ms
     back: dict[str, tuple[float, Delivery]] = {}
     sent: dict[str, Call] = {}
@@ -130,6 +136,7 @@ def _played(market: Market, servers: dict[str, Server], recorded: Engine, alone_
         slower = {key: len(busy) * busy[sent[key].arm.engine] for key in left}
         passes = min(need * slower[key] for key, need in left.items())
         now += passes
+        taken += passes * len(left)
         left = {key: need - passes / slower[key] for key, need in left.items()}
         for key in [key for key, need in left.items() if need <= 1e-9]:
             began, delivery = back.pop(key)
@@ -140,7 +147,7 @@ def _played(market: Market, servers: dict[str, Server], recorded: Engine, alone_
             given_up = limit is not None and now > limit + 1000
             market.deliver(key, Delivery((), error="late") if given_up else replace(delivery, ms=ms))
             del left[key], sent[key]
-    return now
+    return now, taken
 
 
 def _as_recorded(call: Call) -> Arm:
@@ -150,8 +157,10 @@ def _as_recorded(call: Call) -> Arm:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--dollars", action="store_true", help="budgets in dollars instead of seconds")
     asked = parser.parse_args()
-    print("| servers | run | right of 60 | without an answer | part of the time |\n|---|---|---|---|---|")
+    print("| servers | run | right of 60 | without an answer | part of the time | under way |")
+    print("|---|---|---|---|---|---|")
     for name, alone_s in ALONE_S.items():
         yard = run(alone_s, Budget(), 0, "uniform:1", "big:greedy")
         rows = {
@@ -159,11 +168,14 @@ def main() -> None:
             "always-small": [run(alone_s, Budget(), 0, "uniform:1", "small:greedy")],
         }
         for level in LEVELS:
-            limit = Budget(ms=round(level * yard.ms))
+            limit = (
+                Budget(usd=round(level * yard.usd)) if asked.dollars else Budget(ms=round(level * yard.ms))
+            )
             rows[f"outlay {level:.2f}"] = [run(alone_s, limit, seed) for seed in range(asked.seeds)]
         for what, ran in rows.items():
-            right, without, ms = (statistics.fmean(column) for column in zip(*ran, strict=True))
-            print(f"| {name} | {what} | {right:.1f} | {without:.1f} | {ms / yard.ms:.2f} |", flush=True)
+            right, without, ms, busy, _ = (statistics.fmean(column) for column in zip(*ran, strict=True))
+            cells = f"{right:.1f} | {without:.1f} | {ms / yard.ms:.2f} | {busy:.1f}"
+            print(f"| {name} | {what} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

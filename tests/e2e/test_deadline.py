@@ -36,4 +36,5 @@ def test_a_silent_engine_is_given_up_after_the_deadline_and_charged_at_its_most(
     assert all(answer.answer is None for answer in answers)
     assert summary.spent.tok == 90
     assert summary.end == "deadline"
+    assert summary.end_sentence == "the time was up; what was under way was waited for a little longer"
     assert "not back at the deadline" in summary.troubles[0]

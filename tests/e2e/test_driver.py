@@ -114,6 +114,7 @@ def test_answers_and_receipts_say_what_was_bought(place: Path | None):
         assert answer.cost == Cost(INPUT + 24, 24, SMALL.price.of(Usage(INPUT, 24)))
         [line] = answer.receipt["purchases"]
         assert (line["kind"], line["arm"], line["copies"], line["tok"]) == ("sample", "small", 3, INPUT + 24)
+        assert answer.receipt["stopped"] == "the rule was carried out"
     assert summary.spent == Cost(4 * (INPUT + 24), 4 * 24, 4 * SMALL.price.of(Usage(INPUT, 24)))
     assert [call.n for call in bed.served] == [3] * 4
 

@@ -270,3 +270,16 @@ def test_a_share_that_is_none_is_an_error(share: str, tmp_path: Path, capsys: py
     file.write_text('{"prompt": "2 + 2 = ?"}\n')
     assert main(["run", str(file), "--budget", "1ktok", f"--holdout={share}"]) == 2
     assert "share" in capsys.readouterr().err
+
+
+def test_who_was_compared_before_the_budget_grew_is_counted(tmp_path: Path):
+    whole = BEDS["job"]("held_out", tmp_path)
+    less = replace(whole, budget=replace(whole.budget, tok=whole.budget.tok // 2))
+    first, _ = asyncio.run(run_job(less))
+    assert first.compared is not None
+    assert first.compared.prompts > 0
+    assert "before the budget grew" not in beside(first.compared)
+    then, _ = asyncio.run(run_job(whole))
+    assert then.compared is not None
+    assert then.compared.before == first.compared.prompts
+    assert f"; {first.compared.prompts} of them compared before the budget grew" in beside(then.compared)

@@ -28,7 +28,7 @@ from outlay.market import Market, Setting
 from outlay.policies import policy
 from outlay.pricing import Clearing
 from outlay.strategies import STRATEGIES
-from outlay.types import Answer, Call, Cost, Delivery
+from outlay.types import NOTHING, Answer, Call, Cost, Delivery
 
 PROGRAM = Path(__file__).with_name("resumable.py")
 BEDS: dict[str, Any] = runpy.run_path(str(PROGRAM), run_name="resumable")
@@ -75,14 +75,14 @@ def exported(directory: Path) -> dict[str, Any]:
     return rows
 
 
-def cut(source: Path, target: Path, count: int) -> None:
-    """A run directory as a kill would have left it after the first `count` lines."""
+def cut(source: Path, target: Path, count: int, then: Mapping[str, str] = NOTHING) -> None:
+    """A run directory as a kill would have left it after the first `count` lines; `then` is what its identity was."""
     target.mkdir()
     with sqlite3.connect(source / "journal.db") as db:
         meta = dict(db.execute("SELECT key, value FROM meta"))
     db.close()
     journal = Journal(target / "journal.db")
-    journal.identify(meta)
+    journal.identify({**meta, **then})
     journal.append(journaled(source)[:count])
     journal.close()
 
@@ -325,6 +325,18 @@ def test_the_second_ctrl_c_stops_at_once_and_what_was_in_flight_is_asked_again(t
         assert all(line["tok"] > 0 for line in killed)
     assert len(answers) == 120
     assert summary.spent.tok == sum(answer.cost.tok for answer in answers) <= 30_000
+
+
+def test_in_a_stopped_run_the_duplicates_of_an_open_prompt_have_a_row_too(tmp_path: Path):
+    twins = job("twins", tmp_path)
+    polls = itertools.count()
+    summary, answers = asyncio.run(run_job(twins, stop=lambda: int(next(polls) > 12)))
+    assert summary.outcomes["provisional"] > 0
+    same = {answer.id: answer.receipt.get("same_as") for answer in answers}
+    open_ = {answer.id for answer in answers if answer.outcome == "provisional"}
+    assert any(same[each] for each in open_)
+    assert all(same[each] in open_ for each in open_ if same[each])
+    assert set(exported(tmp_path)) == set(same)
 
 
 def test_stopping_before_the_first_purchase_buys_nothing(tmp_path: Path):

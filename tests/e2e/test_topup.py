@@ -6,7 +6,6 @@ import os
 import random
 import runpy
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import outlay
 from outlay.driver import Job, Summary, answer_row
 from outlay.errors import ResumeError
 from outlay.flow import Arms, Candidate, Decision, Flow
-from outlay.journal import Journal, decode, encode
+from outlay.journal import decode, encode
 from outlay.strategies import STRATEGIES
 from outlay.types import Answer, Budget, Prompt
 
@@ -89,19 +88,12 @@ def test_two_top_ups_keep_every_budget_and_ask_nothing_twice(tmp_path: Path, nam
 
 
 def cut(source: Path, target: Path, count: int) -> None:
-    """As a kill would have left it after the first `count` lines."""
-    target.mkdir()
-    with sqlite3.connect(source / "journal.db") as db:
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-    db.close()
-    journal = Journal(target / "journal.db")
+    """As a kill would have left it after the first `count` lines, with the budget that it had then."""
     lines = journaled(source)
     budgets = [decode(line.body) for line in lines if line.kind == "topup"]
     reached = sum(line.kind == "topup" for line in lines[:count])
     now = budgets[reached - 1]["to"] if reached else budgets[0]["from"]
-    journal.identify(meta | {"budget": f"{now[0]}tok"})
-    journal.append(lines[:count])
-    journal.close()
+    RESUME["cut"](source, target, count, {"budget": f"{now[0]}tok"})
 
 
 @pytest.mark.parametrize("name", ["checks", "twins"])

@@ -105,6 +105,13 @@ def test_a_directory_goes_on_where_it_was_and_refuses_other_prompts(tmp_path: Pa
         outlay.run([SUM + " "], budget="1ktok", answer="number", directory=tmp_path)
 
 
+def test_a_file_is_no_directory(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text("")
+    for taken in (tmp_path / "rows.jsonl", tmp_path / "rows.jsonl" / "run"):
+        with pytest.raises(UsageError, match="is no directory; a run needs one of its own"):
+            outlay.run([SUM], budget="1ktok", answer="number", directory=taken)
+
+
 def test_it_runs_where_an_event_loop_runs_already():
     async def notebook() -> Result:
         return outlay.run([SUM], budget="1ktok", answer="number")

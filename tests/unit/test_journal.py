@@ -155,6 +155,17 @@ def test_a_part_that_may_differ_stays_until_it_changes_with_a_line(tmp_path: Pat
     journal.close()
 
 
+def test_of_other_prompts_it_is_not_said_that_their_checks_are_others(tmp_path: Path):
+    journal = Journal(tmp_path / "journal.db")
+    journal.identify({**RUN, "checks": "abc"})
+    journal.append([JournalLine("done", "p/1", b"{}")])
+    with pytest.raises(ResumeError, match=r"another run \(input was [^;]*\)"):
+        journal.identify({**RUN, "input": "def", "checks": "def"})
+    with pytest.raises(ResumeError, match="checks was abc, now def"):
+        journal.identify({**RUN, "checks": "def"})
+    journal.close()
+
+
 def test_an_export_can_leave_out_whose_answers_no_longer_count(tmp_path: Path):
     journal = Journal(tmp_path / "journal.db")
     journal.append(JournalLine("answer", name, encode(name)) for name in "abca")

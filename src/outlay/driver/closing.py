@@ -114,9 +114,10 @@ def ending(
         return "interrupted", f"interrupted; give the same command again to go on{_under_way(market, sent)}"
     late = job.budget.ms is not None and elapsed_ms >= job.budget.ms
     if late or any(settled.reason == DEADLINE for settled in market.settled):
-        over = elapsed_ms - (limits_ms := job.budget.ms or elapsed_ms)
-        waited = "; what was under way was waited for a little longer" if over > 0.01 * limits_ms else ""
-        return "deadline", f"the time was up{waited}"
+        waited = late and elapsed_ms > 1.01 * limits["s"]
+        return "deadline", "the time was up" + (
+            "; what was under way was waited for a little longer" if waited else ""
+        )
     if share >= 0.98:
         return "spent", f"{share:.1%} of the budget in {unit} is spent"
     if not market.setting.policy.priced and not market.ran_into_budget:

@@ -78,9 +78,8 @@ class _Run:
         self._bell = asyncio.Event()
         self._sent: set[str] = set()  # by an earlier sitting
         self._written: set[str] = set()  # ids of prompts whose answer stands in the journal
-        self._old: set[str] = (
-            set()
-        )  # of prompts that a larger budget opened again: what they had is shown meanwhile
+        # Of prompts that a larger budget opened again: what they had is shown meanwhile.
+        self._old: set[str] = set()
         self._topped_up: ToppedUp | None = None
         self._gave_up: EngineError | None = None
         self._began = time.monotonic()

@@ -5,13 +5,14 @@ what all take adds up to the clock (Little's law). Only where seconds are limite
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
 from outlay.market.identity import places
+from outlay.market.purchase import Began
 from outlay.market.setting import Setting
+from outlay.market.slowing import Slowing
 from outlay.types import Call, Cost
 
 USUAL = 32
@@ -19,10 +20,6 @@ USUAL = 32
 MARGIN = 1.25
 """Times that a call usually takes, for it to be sent before the deadline."""
 UNBOUNDED = 1 << 30
-
-
-Began = tuple[int, float, float]
-"""When a call was bought, and what the run's and its engine's meter showed then."""
 
 
 @final
@@ -113,7 +110,7 @@ class Clock:
         at, had, own = began
         rate = self._run.rate(at, had)
         beside = 1 / self._own[engine].rate(at, own)
-        self._slowing[engine].note(call.arm.name, cost.ms / (cost.outtok + READING), 1 / rate, beside)
+        self._slowing[engine].note(call.arm.name, cost.ms, cost.outtok, 1 / rate, beside)
         used = round(cost.ms * rate)
         self._cheap_ms += used / (1 + self._place.get(call.arm.name, 0))
         self._cheap_calls += call.n
@@ -165,50 +162,3 @@ def with_those_under_way(mean: float, weight: float, had: Sequence[float]) -> fl
         longer = [one for one in had if one > told / 2]
         told = (total + sum(longer) + len(longer) * told / 2) / (weight + len(longer))
     return told
-
-
-READING = 16
-"""Tokens whose writing takes as long as reading a prompt, roughly: short answers are not thought slow."""
-SLOWER, SURE_OF_IT = 0.5, 0.3
-"""Expected slowing and its standard deviation before anything is seen: between a server that divides one machine among
-its calls (1) and one that has a machine for each (0)."""
-NOISE = 0.4
-"""Standard deviation of the logarithm of a call's time per token, for what else differs."""
-
-
-@final
-class Slowing:
-    """Of one engine: a call's time grows as a power of the number of the engine's calls under way. That is a straight
-    line in logarithms; its slope is estimated within each arm and drawn towards what is usual (Bayesian regression,
-    known noise).
-    """
-
-    def __init__(self, in_all: int, own: int) -> None:
-        self._arms: dict[str, list[float]] = {}  # count, and sums of x, y, xx, xy
-        self._count, self._in_all, self._own = 1.0, math.log(in_all), math.log(own)
-
-    def note(self, arm: str, ms_per_token: float, in_all: float, own: float) -> None:
-        """A call came back that took so long, on average among so many of the run and of the engine."""
-        if ms_per_token <= 0:
-            return
-        x, y = math.log(max(own, 1.0)), math.log(ms_per_token)
-        sums = self._arms.setdefault(arm, [0.0] * 5)
-        for at, value in enumerate((1.0, x, y, x * x, x * y)):
-            sums[at] += value
-        self._count, self._in_all, self._own = (
-            self._count + 1, self._in_all + math.log(max(in_all, 1.0)), self._own + x,
-        )  # fmt: skip
-
-    @property
-    def slope(self) -> float:
-        """0: calls do not slow each other; 1: they share one machine."""
-        weight, pull = 1 / SURE_OF_IT**2, SLOWER / SURE_OF_IT**2
-        for count, x, y, xx, xy in self._arms.values():
-            weight += (xx - x * x / count) / NOISE**2
-            pull += (xy - x * y / count) / NOISE**2
-        return min(max(pull / weight, 0.0), 1.0)
-
-    def times(self, own: int) -> float:
-        """How many times what it takes of the run a call is under way, as one of so many of its engine."""
-        usual, in_all = math.exp(self._own / self._count), math.exp(self._in_all / self._count)
-        return float(in_all * (own / usual) ** self.slope)

@@ -12,6 +12,10 @@ MESSAGE = 300
 """Characters of a check's message on a receipt line."""
 
 
+Began = tuple[int, float, float]
+"""When a call was bought, and what the run's and its engine's meter showed then."""
+
+
 class Purchase(NamedTuple):
     """Something bought that has not come back. `ms` is what it is expected to take of a run whose time is limited,
     `began` what the run's clock showed when it was bought; `hidden`: the run is compared with it, and does not see it
@@ -26,7 +30,7 @@ class Purchase(NamedTuple):
     children: tuple[Point, ...]
     hidden: bool = False
     ms: int = 0
-    began: tuple[int, float, float] = (0, 0.0, 0.0)
+    began: Began = (0, 0.0, 0.0)
 
 
 class Holds(NamedTuple):

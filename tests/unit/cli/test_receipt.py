@@ -48,6 +48,14 @@ def test_a_receipt_shows_purchases_confidence_and_the_end(tmp_path: Path, capsys
     assert "dollars" not in text
 
 
+def test_of_two_rows_of_a_run_that_goes_on_the_last_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    later = {**ROW, "answer": "28-3", "confidence": 0.99}
+    assert main(["receipt", "line-1", "-o", str(written(tmp_path / "r", ROW, later))]) == 0
+    assert "answer 28-3" in " ".join(capsys.readouterr().out.split())
+
+
 def test_dollars_are_shown_where_there_are_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bought = {**PURCHASE, "usd": 0.0123}
     row = {**ROW, "cost": {"tok": 10, "usd": 0.0123}, "receipt": {"purchases": [bought]}}

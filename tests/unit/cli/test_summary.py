@@ -83,6 +83,13 @@ def test_refused_rows_duplicates_and_what_was_given_up_are_told():
     assert "2 chains half-way" in text
 
 
+def test_prompts_that_a_stopped_run_had_not_come_to_are_counted():
+    assert "12 open, with an answer so far, 288 open, without an answer so far" in shown(
+        summary(outcomes={"provisional": 12})
+    )
+    assert "without an answer so far" not in shown(summary())
+
+
 def test_a_resumed_run_says_so():
     assert "nothing was bought twice" in shown(summary(resumed=True))
     assert "bought twice" not in shown(summary())

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from outlay.beliefs import Prior
 from outlay.engines.base import Engine
 from outlay.market import Market, Setting
-from outlay.market.clock import Clock, Slowing, with_those_under_way
+from outlay.market.clock import Clock, with_those_under_way
+from outlay.market.slowing import Slowing
 from outlay.policies import policy
 from outlay.pricing import Clearing
 from outlay.strategies import STRATEGIES
@@ -136,7 +137,7 @@ def test_how_much_calls_slow_each_other_is_learned_where_their_number_varies(
     assert slowing.times(16) == pytest.approx(16)
     for _ in range(100):
         beside = chance.choice([2, 4, 8, 16])
-        slowing.note("small", chance.lognormvariate(3, 0.3) * beside**power, 16, beside)
+        slowing.note("small", round(20 * chance.lognormvariate(3, 0.3) * beside**power), 4, 16, beside)
     assert low <= slowing.slope <= high
     assert slowing.times(4) / slowing.times(16) == pytest.approx(0.25**slowing.slope)
 
@@ -144,7 +145,7 @@ def test_how_much_calls_slow_each_other_is_learned_where_their_number_varies(
 def test_where_their_number_never_varies_calls_are_thought_to_slow_each_other_by_half():
     slowing = Slowing(16, 16)
     for at in range(100):
-        slowing.note("small", 10.0 + at, 16, 16)
+        slowing.note("small", 10 + at, 4, 16, 16)
     assert slowing.slope == pytest.approx(0.5)
 
 
@@ -233,12 +234,14 @@ def test_where_calls_share_a_machine_the_last_seconds_are_used_too():
     assert {settled.reason for settled in market.settled if settled.candidate is None} == {"the deadline"}
 
 
+def two_endpoints(**at_once: int) -> Setting:
+    """The small model at `far` and the big one at `deep`, with so many places."""
+    parts = setting(Budget(ms=60_000), (SMALL, replace(BIG, engine="deep")))
+    return replace(parts, engines={**ENGINES, "deep": Engines(lockstep=False)}, at_once=at_once)
+
+
 def test_nothing_is_bought_ahead_of_an_engine_that_has_no_place_free():
-    deep = replace(BIG, engine="deep")
-    parts = setting(Budget(ms=60_000), (SMALL, deep))
-    parts = replace(
-        parts, engines={**ENGINES, "deep": Engines(lockstep=False)}, at_once={"far": 3, "deep": 2}
-    )
+    parts = two_endpoints(far=3, deep=2)
     prompts = [Prompt(f"p{i}", (Message("user", f"{i}"),), "number") for i in range(30)]
     most = Counter[str]()
     for busy in played(Market(parts, prompts), {"small": 300, "big": 900}, 60_000):
@@ -263,11 +266,7 @@ def test_what_would_come_too_late_is_not_offered_beside_what_would_not():
 
 
 def test_a_prompt_whose_best_model_has_no_place_free_takes_another_that_has():
-    deep = replace(BIG, engine="deep")
-    parts = setting(Budget(ms=60_000), (SMALL, deep))
-    parts = replace(
-        parts, engines={**ENGINES, "deep": Engines(lockstep=False)}, at_once={"far": 8, "deep": 2}
-    )
+    parts = two_endpoints(far=8, deep=2)
     prompts = [Prompt(f"p{i}", (Message("user", f"{i}"),), "number") for i in range(4)]
     market = Market(parts, prompts)
     market.step(0)

@@ -112,7 +112,7 @@ class _Run:
         journals.export(self.journal, path, only=only)
         self._out = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
 
-    def one_row_each(self) -> None:
+    def _one_row_each(self) -> None:
         """Where a larger budget opened prompts again, drop what they had before their new answers."""
         if self._old and self.job.directory is not None:
             answered = {answer.id for answer in self.answers}
@@ -260,10 +260,10 @@ class _Run:
         return answer_of(settled, self.job.abstain, self.twins.get(settled.prompt.id, ()))
 
     def write_provisional(self) -> None:
-        """The best so far of prompts that are still open, for whoever looks into the file of a stopped run. A resumed
-        run writes the file anew.
+        """The best so far of prompts that are still open, if any are, for whoever looks into the file of a stopped run.
+        A resumed run writes the file anew.
         """
-        self.one_row_each()
+        self._one_row_each()
         open_ = self.market.provisional()
         rows = [row for each in open_ for row in provisional_of(each, self.twins.get(each.prompt.id, ()))]
         if self._out is not None and rows:
@@ -525,10 +525,7 @@ async def run_job(
         with seldom_collecting():
             finished = await run.go(stop or (lambda: 0))
         run.market.ledger.audit()
-        if finished:
-            run.one_row_each()
-        else:
-            run.write_provisional()
+        run.write_provisional()
         return run.summary(finished), tuple(run.answers)
     except EngineError:
         run.write_provisional()
